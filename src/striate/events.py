@@ -1,0 +1,95 @@
+"""What a command reports while it works: one stream of small records.
+
+The terminal, a pipe and ``--json`` are three ways of showing the same stream (``striate.cli.show``);
+in Python it goes to whoever passes ``emit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all records; ``kind`` is the class name in lower case."""
+
+    def json(self) -> dict[str, Any]:
+        """Give the record as one JSON object."""
+        return {"event": type(self).__name__.lower()} | asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Event):
+    """Something worth knowing: ``text`` is one line."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    """Something the user should look at; work goes on."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Event):
+    """A setting that followed from the data or the machine, and why."""
+
+    name: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Working(Event):
+    """Progress of anything countable that is not training (reading, downloading)."""
+
+    what: str
+    done: int
+    total: int | None
+    unit: str = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Event):
+    """Progress of training after an update."""
+
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float | None
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch(Event):
+    """One finished epoch: the line that also goes to history.jsonl."""
+
+    epoch: int
+    step: int
+    lr: float
+    train: dict[str, float]
+    val: dict[str, float] | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Event):
+    """The end of a run."""
+
+    run: str
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+Emit = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """Report to nobody."""

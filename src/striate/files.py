@@ -1,0 +1,120 @@
+"""Files that are never half written: write to a temporary name, then rename."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+import time
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
+
+from striate.errors import DataError, StriateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it over ``path`` when the block ends well.
+
+    Raises StriateError when the disk is full or the folder cannot be written; ``path`` is then untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError) -> StriateError:
+    """Say why a file could not be written."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StriateError(
+            f"The disk is full: could not write {path}.",
+            "What was saved before is whole. Free some space, or choose another place with --out.",
+        )
+    return StriateError(f"Could not write {path}: {error.strerror or error}.", "Check the folder's permissions.")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file, atomically and to the disk itself."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(data)
+        _to_disk(file)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file, atomically, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that a person can read. Raises ValueError for NaN, which JSON does not have."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _to_disk(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def digest(*parts: bytes) -> str:
+    """Hash bytes to 32 hexadecimal digits (BLAKE2b); the boundaries of the parts count.
+
+    >>> digest(b"ab", b"c") == digest(b"a", b"bc")
+    False
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        state.update(len(part).to_bytes(8, "little"))
+        state.update(part)
+    return state.hexdigest()
+
+
+def check_member(name: str, archive: str) -> str:
+    """Return an archive member's name if it stays inside the archive.
+
+    Raises DataError for absolute names, drive letters and ``..``.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
+        raise DataError(
+            f"{archive}: the entry {name!r} points outside the archive.",
+            "Nothing was read. Pack the folder again without absolute or '..' names.",
+        )
+    return name
+
+
+@contextlib.contextmanager
+def only_one(path: Path, *, patience: float = 600.0) -> Iterator[None]:
+    """Hold the lock file ``path`` while the block runs, so that one process does the work and others wait.
+
+    patience: seconds after which a lock that nobody refreshed counts as left behind by a crash.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            break
+        except FileExistsError:
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > patience:
+                    path.unlink(missing_ok=True)
+            time.sleep(0.05)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)

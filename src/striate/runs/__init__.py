@@ -1,0 +1,1 @@
+"""A run on disk: what was asked (recipe), what happened (folder) and the result (weights)."""

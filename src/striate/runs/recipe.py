@@ -1,0 +1,177 @@
+"""Everything that was asked of a run, flat and frozen.
+
+The command line's flags, the keys of ``recipe.toml``, the defaults and their help all come from this one
+class. ``None`` means "choose for me": :mod:`striate.training.tune` fills it in from the data and the
+machine, and the run folder's ``recipe.toml`` then holds no ``None``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from striate.errors import RecipeError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Share = Annotated[float, Ge(0), Lt(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What to train, on what, and how."""
+
+    data: str = "digits"
+    """A folder, archive, IDX, npz or CSV file, or the name of a public data set."""
+    task: Literal["classification", "regression"] = "classification"
+    """What to predict: a class, or a number from a CSV's label column."""
+    model: str | None = None
+    """mlp, lenet5, resnet20, resnet18, or yourpackage.module:function."""
+    size: Annotated[int, Ge(4), Le(2048)] | None = None
+    """Side of the square the network sees, in pixels."""
+    fit: Literal["crop", "pad", "squash"] | None = None
+    """How a picture becomes square: cut the longer side, add borders, or change its proportions."""
+    epochs: Annotated[int, Ge(1)] | None = None
+    """Passes over the training pictures."""
+    minutes: Annotated[float, Gt(0)] | None = None
+    """Time for everything, from files to report; turned into a number of steps."""
+    steps: Annotated[int, Ge(1)] | None = None
+    """Updates of the weights; overrides epochs and minutes."""
+    batch: Annotated[int, Ge(1)] | None = None
+    """Pictures a step."""
+    optimizer: (
+        Literal["sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw"] | None
+    ) = None
+    """Rule that turns gradients into updates."""
+    lr: Annotated[float, Gt(0)] | None = None
+    """Peak learning rate."""
+    schedule: Literal["constant", "step", "cosine", "one-cycle", "plateau"] = "cosine"
+    """How the learning rate moves after the warm-up."""
+    warmup: Annotated[float, Ge(0), Lt(1)] = 0.1
+    """Share of the steps in which the learning rate rises to its peak."""
+    weight_decay: Annotated[float, Ge(0)] | None = None
+    """Pull of the weights towards zero; never on biases and norms."""
+    clip: Annotated[float, Ge(0)] = 0.0
+    """Longest gradient allowed (its norm); 0 is off."""
+    label_smoothing: Share | None = None
+    """Probability taken from the true class and spread over all."""
+    balance: Literal["none", "weights", "sampler"] = "none"
+    """For uneven classes: weigh the loss, or draw rare classes more often."""
+    ema: Annotated[float, Ge(0), Lt(1)] | None = None
+    """Decay of a running average of the weights, which is what is kept; 0 is off."""
+    init: Annotated[str, "default|xavier_uniform|xavier_normal|he_uniform|he_normal|zeros|normal:STD"] = "default"
+    """First weights: default, xavier_uniform, xavier_normal, he_uniform, he_normal, zeros, normal:STD."""
+    dropout: Share = 0.0
+    """Share of the last layer's inputs that are dropped in training."""
+    patience: Annotated[int, Ge(0)] = 0
+    """Stop after this many epochs without a better validation loss and keep the best weights; 0 is off."""
+    augment: str | None = None
+    """off, light, strong, or a list such as flip,crop=0.35,rotate=10."""
+    progressive: bool | None = None
+    """Train on smaller pictures first: faster, and full size at the end."""
+    val: Share | None = None
+    """Share of the pictures kept for validation; 0 trains on everything."""
+    test: Share | None = None
+    """Share of the pictures kept for the final test, where the data brings no test split."""
+    group: str | None = None
+    """CSV column or regular expression on the file name: pictures of one group stay on one side of a split."""
+    precision: Literal["float32", "bfloat16"] | None = None
+    """Numbers the network computes with."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute."""
+    seed: Annotated[int, Ge(0), Lt(2**63)] = 0
+    """Decides the split, the first weights, the order and every random draw."""
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return a checked copy with some fields changed."""
+        return check({f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | changes)
+
+    def toml(self) -> str:
+        """Write the recipe as TOML, one key a line with its help; ``None`` is left out."""
+        lines = []
+        for name, text in helps().items():
+            value = getattr(self, name)
+            if value is not None:
+                lines += [f"# {text}", f"{name} = {_toml_value(value)}"]
+        return "\n".join(lines) + "\n"
+
+
+INITS = ("default", "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "zeros", "normal:STD")
+
+
+def check(values: Mapping[str, Any]) -> Recipe:
+    """Build a recipe from plain values.
+
+    Raises RecipeError that names the key, the value received and the range or the nearest known key.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    for key in values:
+        if key not in names:
+            raise RecipeError(f"Unknown setting {key!r} in the recipe.", did_you_mean(key, names))
+    try:
+        adapter = TypeAdapter(Recipe, config=ConfigDict(allow_inf_nan=False))
+    except Exception:  # noqa: BLE001
+        adapter = TypeAdapter(Recipe)
+    try:
+        recipe = adapter.validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "?"
+        flag = "--" + key.replace("_", "-")
+        raise RecipeError(f"{flag}: {first['msg']}. Received: {values.get(key)!r}.", helps().get(key, "")) from error
+    for key in names:
+        value = getattr(recipe, key)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RecipeError(f"--{key.replace('_', '-')}: must be a finite number. Received: {value}.", helps()[key])
+    _check_init(recipe.init)
+    return recipe
+
+
+def _check_init(init: str) -> None:
+    name, _, std = init.partition(":")
+    try:
+        known = init in INITS[:-1] or (name == "normal" and float(std) > 0)
+    except ValueError:
+        known = False
+    if not known:
+        raise RecipeError(f"--init: unknown initialisation {init!r}.", did_you_mean(init, INITS))
+
+
+def read(path: Path) -> Recipe:
+    """Read a recipe from a TOML file.
+
+    Raises RecipeError where the file is missing, is no TOML, or holds an unknown key.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"Cannot read the recipe {path}: {error.strerror}.", "Give the path of a recipe.toml.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}.", "Compare it with a run folder's recipe.toml.") from error
+    return check(values)
+
+
+def helps() -> dict[str, str]:
+    """Map each field to its one-line help, read from the docstrings above."""
+    import docstring_parser
+
+    parsed = docstring_parser.parse_from_object(Recipe)
+    return {p.arg_name: " ".join((p.description or "").split()) for p in parsed.params}
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False)

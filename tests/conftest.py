@@ -1,0 +1,24 @@
+"""What tests share: the real data, and small made-up pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data; its absence is a visible skip, and a failure in CI."""
+    folder = Path(os.environ.get("STRIATE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("skipped, no data")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
