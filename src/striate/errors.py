@@ -6,7 +6,8 @@
     ├── RecipeError     a flag or a recipe key
     ├── ModelError      a model that cannot be built or does not fit
     ├── RunError        a run folder that cannot be opened
-    └── Diverged        the loss became NaN or infinite
+    ├── Diverged        the loss became NaN or infinite
+    └── Interrupted     Ctrl-C: everything is saved (exit code 130)
 
 The command line prints message and hint, two lines at most, and exits with 2.
 Any other exception is our bug.
@@ -55,6 +56,10 @@ class RunError(StriateError):
 
 class Diverged(StriateError):  # noqa: N818 - names what happened
     """The loss became NaN or infinite; the last good weights are kept."""
+
+
+class Interrupted(StriateError):  # noqa: N818 - names what happened
+    """The user stopped a run, which is saved and can go on."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
