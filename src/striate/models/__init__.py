@@ -1,0 +1,1 @@
+"""The named networks, one system a file; each reads like its paper's table."""

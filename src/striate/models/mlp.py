@@ -1,0 +1,26 @@
+"""Multilayer perceptron: every pixel meets every unit; nothing knows that pixels have neighbours.
+
+Input: any picture, flattened.  Source: LeCun, Bottou, Bengio and Haffner 1998, figure 9 (784-300-100-10).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+
+def mlp(classes: int = 10, channels: int = 1, size: int = 28, widths: tuple[int, ...] = (300, 100)) -> nn.Module:
+    """Build a perceptron with ReLU between its layers.
+
+    Takes (N, channels, size, size), gives (N, classes).
+
+    >>> model = mlp(classes=26, channels=1, size=16, widths=(100,))
+    >>> sum(p.numel() for p in model.parameters())
+    28326
+    """
+    layers: list[nn.Module] = [nn.Flatten()]
+    sizes = (channels * size * size, *widths, classes)
+    for before, after in pairwise(sizes):
+        layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers[:-1])
