@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as oracle
+
+from striate.errors import Diverged
+from striate.training.metrics import Classified, classified, measured, wilson
+
+
+def answers(n: int, k: int, seed: int, used: int | None = None) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, used or k, n)
+    logits = rng.normal(size=(n, k))
+    logits[np.arange(n), targets] += 1.0
+    odds = np.exp(logits)
+    return odds / odds.sum(1, keepdims=True), targets
+
+
+def scored(n: int, k: int, seed: int, used: int | None = None) -> tuple[Classified, Any, Any]:
+    probabilities, targets = answers(n, k, seed, used)
+    return classified(probabilities, targets, [f"c{i}" for i in range(k)]), probabilities, targets
+
+
+@given(st.integers(1, 80), st.integers(2, 7), st.integers(0, 9999))
+@settings(max_examples=40, deadline=None)
+def test_agrees_with_scikit_learn(n: int, k: int, seed: int) -> None:
+    scores, probabilities, targets = scored(n, k, seed)
+    predicted = probabilities.argmax(1)
+    present = np.unique(targets)
+    assert scores.accuracy == pytest.approx(oracle.accuracy_score(targets, predicted))
+    assert scores.confusion == oracle.confusion_matrix(targets, predicted, labels=range(k)).tolist()
+    assert scores.loss == pytest.approx(oracle.log_loss(targets, probabilities, labels=range(k)))
+    precision, recall, f1, support = oracle.precision_recall_fscore_support(
+        targets, predicted, labels=range(k), zero_division=0.0
+    )
+    for i, row in enumerate(scores.per_class):
+        assert row.n == support[i]
+        assert (row.precision or 0.0) == pytest.approx(precision[i])
+        assert (row.recall or 0.0) == pytest.approx(recall[i])
+        assert (row.f1 or 0.0) == pytest.approx(f1[i])
+        assert (row.recall is None) == (row.f1 is None) == (i not in present)
+        assert (row.precision is None) == (i not in predicted)
+    assert scores.balanced_accuracy == pytest.approx(recall[present].mean())
+    assert scores.macro_f1 == pytest.approx(f1[present].mean())
+
+
+@given(st.integers(1, 60), st.integers(2, 6), st.integers(0, 9999))
+@settings(max_examples=40, deadline=None)
+def test_every_interval_holds_its_value_and_json_holds_no_nan(n: int, k: int, seed: int) -> None:
+    scores, _, _ = scored(n, k, seed, used=max(1, k - 1))
+    pairs = [
+        (scores.accuracy, scores.accuracy_interval),
+        (scores.balanced_accuracy, scores.balanced_accuracy_interval),
+    ]
+    for row in scores.per_class:
+        pairs += [
+            (value, interval)
+            for value, interval in (
+                (row.precision, row.precision_interval),
+                (row.recall, row.recall_interval),
+                (row.f1, row.f1_interval),
+            )
+            if value is not None and interval is not None
+        ]
+    for value, (low, high) in pairs:
+        assert 0 <= low <= value + 1e-12
+        assert value - 1e-12 <= high <= 1
+    json.dumps([scores.json(), scores.summary()], allow_nan=False)
+
+
+def test_wilson_against_published_values() -> None:
+    # Newcombe 1998, table I, method 3: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    for hits, n, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
+        assert wilson(hits, n) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_intervals_cover_the_truth_about_95_times_in_100() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.array([[0.30, 0.10], [0.15, 0.45]])  # joint probabilities of (true, predicted)
+    recall = (0.3 / 0.4 + 0.45 / 0.6) / 2
+    f1 = 2 * 0.3 / (0.4 + 0.45)
+    hits = np.zeros(2)
+    for _ in range(400):
+        cells = rng.choice(4, size=80, p=truth.ravel())
+        scores = classified(np.eye(2)[cells % 2], cells // 2, ["a", "b"])
+        low, high = scores.balanced_accuracy_interval
+        hits[0] += low <= recall <= high
+        first = scores.per_class[0].f1_interval
+        assert first is not None
+        hits[1] += first[0] <= f1 <= first[1]
+    assert (hits / 400 > 0.92).all(), hits / 400
+    assert (hits / 400 < 0.99).all(), hits / 400
+
+
+def test_calibration_by_hand() -> None:
+    probabilities = np.array([[0.8, 0.2], [0.8, 0.2], [0.6, 0.4], [1.0, 0.0]])
+    scores = classified(probabilities, np.array([0, 1, 0, 0]), ["a", "b"])
+    # Bin 12 holds 0.8 twice, half right; bin 9 holds 0.6, right; the last bin holds 1.0, right.
+    assert [(i, b["n"]) for i, b in enumerate(scores.bins) if b["n"]] == [(8, 1), (11, 2), (14, 1)]
+    assert scores.calibration_error == pytest.approx(0.5 * 0.3 + 0.25 * 0.4 + 0.0)
+    assert len(scores.bins) == 15
+    assert sum(int(b["n"] or 0) for b in scores.bins) == 4
+
+
+def test_certain_and_wrong_is_a_large_loss_and_not_infinity() -> None:
+    scores = classified(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([1, 0]), ["a", "b"])
+    assert 40 < scores.loss < 50
+    json.dumps(scores.json(), allow_nan=False)
+
+
+def test_the_headline_follows_the_classes() -> None:
+    even = classified(np.eye(2)[[0, 0, 1]], np.array([0, 0, 1]), ["a", "b"])
+    assert even.headline == ("accuracy", 1.0)
+    uneven = classified(np.eye(3)[[0, 0, 0, 0]], np.array([0, 0, 0, 1]), ["a", "b", "empty"])
+    assert uneven.uneven
+    assert uneven.headline == ("balanced accuracy", 0.5)
+    assert uneven.interval == uneven.balanced_accuracy_interval
+
+
+def test_one_class_lacks_pictures_and_one_is_never_predicted() -> None:
+    scores = classified(np.eye(3)[[0, 0, 0]], np.array([0, 0, 1]), ["a", "b", "empty"])
+    a, b, empty = scores.per_class
+    assert (b.precision, b.recall, b.f1) == (None, 0.0, 0.0)
+    assert (empty.n, empty.precision, empty.recall, empty.f1, empty.f1_interval) == (
+        0,
+        None,
+        None,
+        None,
+        None,
+    )
+    assert a.f1 == pytest.approx(0.8)
+    assert scores.macro_f1 == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_answers_that_are_not_numbers_are_refused(value: float) -> None:
+    with pytest.raises(Diverged, match="1 of 2 pictures"):
+        classified(np.array([[0.5, 0.5], [value, 0.5]]), np.array([0, 1]), ["a", "b"])
+    with pytest.raises(Diverged, match="1 of 2 pictures"):
+        measured(np.array([value, 0.5]), np.array([0.0, 1.0]))
+
+
+def test_an_empty_split_is_our_bug() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        classified(np.zeros((0, 2)), np.zeros(0, int), ["a", "b"])
+    with pytest.raises(ValueError, match="3 classes"):
+        classified(np.eye(2), np.array([0, 1]), ["a", "b", "c"])
+
+
+@given(st.integers(2, 60), st.integers(0, 9999))
+@settings(max_examples=30, deadline=None)
+def test_regression_agrees_with_scikit_learn(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    targets = rng.normal(size=n)
+    outputs = targets + rng.normal(size=n)
+    scores = measured(outputs, targets)
+    assert scores.mae == pytest.approx(oracle.mean_absolute_error(targets, outputs))
+    assert scores.rmse == pytest.approx(oracle.root_mean_squared_error(targets, outputs))
+    assert scores.r2 == pytest.approx(oracle.r2_score(targets, outputs))
+    assert scores.mae_interval[0] <= scores.mae <= scores.mae_interval[1]
+    assert scores.rmse_interval[0] <= scores.rmse <= scores.rmse_interval[1]
+    assert set(scores.summary()) == {"mae", "rmse", "r2"}
+
+
+def test_equal_targets_have_no_r2() -> None:
+    scores = measured(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+    assert scores.r2 is None
+    assert scores.summary() == {"mae": 0.5, "rmse": pytest.approx(0.5**0.5)}
+    json.dumps(measured(np.array([1.0]), np.array([1.5])).json(), allow_nan=False)
