@@ -90,7 +90,7 @@ class Classified:
 
 @dataclass(frozen=True)
 class Measured:
-    """How a regression fares on one split, in the target's units. ``r2``: None where all targets are equal."""
+    """How a regression fares on one split, in the target's units. ``r2``: None if all targets are equal."""
 
     n: int
     mae: float
