@@ -1,0 +1,162 @@
+"""Batches at a seeded position: which pictures, how augmented, follows from (seed, epoch, step) alone.
+
+Nothing is carried from one batch to the next, so training continues from any step, and threads may prepare
+batches ahead without changing them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from striate.data import draws, transform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from striate.data.augment import Augment
+    from striate.data.preprocess import Preprocess
+
+# A sample that is drawn again in the same epoch gets draws of its own: its number plus this, each time.
+AGAIN = 1 << 40
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step trains on.
+
+    inputs: (N, C, h, w) float32, normalised, channels last in memory.   targets: (N,) class (int64) or
+    number (float32).   partners, share: (N,) the other picture's target, and the weight of ``targets``
+    (that of ``partners`` is 1 - share); None where nothing is mixed.   index: (N,) rows of the pixels.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    partners: Tensor | None
+    share: Tensor | None
+    index: NDArray[np.intp]
+
+
+class Batches:
+    """All batches of a training.
+
+    pixels: (M, H, H, C) uint8, uint16 or float32, memory-mapped or not.   targets: (M,) class or number.
+    rows: the pixels' rows to train on.   weights: one a row of ``rows``: how often it is drawn, with
+    replacement; without them every row comes once an epoch.   steps: batches an epoch, at least 1; an
+    incomplete last batch is left out unless it is the only one.
+    """
+
+    def __init__(
+        self,
+        pixels: NDArray[Any],
+        targets: NDArray[Any],
+        rows: NDArray[Any],
+        preprocess: Preprocess,
+        *,
+        batch: int,
+        seed: int,
+        augment: Augment,
+        weights: NDArray[Any] | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.pixels, self.rows, self.preprocess = pixels, rows, preprocess
+        self.targets = targets.astype(np.float32 if targets.dtype.kind == "f" else np.int64)
+        self.seed, self.augment, self.weights = seed, augment, weights
+        self.device = torch.device(device)
+        self.batch = min(batch, len(rows))
+        self.steps = len(rows) // self.batch
+        # Two epochs are remembered because threads prepare across the border between them.
+        self._order = functools.lru_cache(maxsize=2)(self._ordered)
+
+    def at(self, epoch: int, step: int, size: int | None = None) -> Batch:
+        """Make one batch; always the same for the same arguments, on any thread.
+
+        step: 0 <= step < steps.   size: side of the pictures, pixels; by default as stored.
+        """
+        index, samples = (part[step * self.batch : (step + 1) * self.batch] for part in self._order(epoch))
+        mixes = bool(self.augment.mixup or self.augment.cutmix)
+        # A second set of columns is for the partner's own augmentation.
+        columns = len(transform.COLUMNS)
+        drawn = draws.uniform(self.seed, epoch, samples, columns * (1 + mixes))
+        own = transform.named(drawn[:, :columns])
+        if not mixes:
+            x = self._augmented(index, own, size)
+            return Batch(self._normalised(x), self._targets(index), None, None, index)
+        other = self.rows[(own["partner"] * len(self.rows)).astype(np.intp)]
+        x, partner = (
+            self._augmented(index, own, size),
+            self._augmented(other, transform.named(drawn[:, columns:]), size),
+        )
+        x, share = transform.mixed(x, partner, own, self.augment)
+        return Batch(self._normalised(x), self._targets(index), self._targets(other), share, index)
+
+    def _ordered(self, epoch: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """Give an epoch's rows in their order, and the number under which each has its draws."""
+        if self.weights is None:
+            index = self.rows[draws.permutation(self.seed, epoch, len(self.rows))]
+            return index, index
+        index = self.rows[draws.weighted(self.seed, epoch, self.weights)]
+        return index, index + AGAIN * draws.occurrences(index)
+
+    def _augmented(self, index: NDArray[np.intp], own: transform.Draws, size: int | None) -> Tensor:
+        x = _gathered(self.pixels, index, self.device)
+        return transform.augmented(x, own, self.augment, self.preprocess, size or x.shape[1])
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        return self.preprocess.tensor(x).contiguous(memory_format=torch.channels_last)
+
+    def _targets(self, index: NDArray[np.intp]) -> Tensor:
+        return torch.from_numpy(self.targets[index]).to(self.device, non_blocking=True)
+
+
+def ahead(make: Callable[[int], Batch], positions: Iterable[int], workers: int) -> Iterator[Batch]:
+    """Make the batches at the given positions in threads, and yield them in order.
+
+    workers: threads; each is one batch ahead at most, one more waits. 0 makes each when it is asked for.
+    An error in ``make`` is raised where its batch would have come. Closing the iterator stops the threads.
+    """
+    if workers == 0:
+        yield from map(make, positions)
+        return
+    torch.get_num_threads()  # settles this thread's own number before the workers set theirs
+    # A worker with threads of its own would take the cores from the training step.
+    pool = ThreadPoolExecutor(workers, "batches", initializer=torch.set_num_threads, initargs=(1,))
+    waiting: deque[Any] = deque()
+    try:
+        for position in positions:
+            waiting.append(pool.submit(make, position))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def plain(
+    pixels: NDArray[Any],
+    rows: NDArray[Any],
+    preprocess: Preprocess,
+    batch: int,
+    device: str | torch.device = "cpu",
+) -> Iterator[Tensor]:
+    """Yield the pictures of ``rows`` in order, normalised and otherwise as they are: (N, C, H, H) float32."""
+    for start in range(0, len(rows), batch):
+        x = _gathered(pixels, rows[start : start + batch], torch.device(device))
+        yield preprocess.tensor(x.permute(0, 3, 1, 2)).contiguous(memory_format=torch.channels_last)
+
+
+def _gathered(pixels: NDArray[Any], index: NDArray[Any], device: torch.device) -> Tensor:
+    x = torch.from_numpy(np.asarray(pixels[index]))
+    if device.type == "cuda":  # only pinned memory is copied while the computation goes on
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)

@@ -1,0 +1,179 @@
+"""Change a whole batch of pictures at once, each by draws of its own. Runs where the pictures are.
+
+Values stay in the files' range (0..255 for uint8) until :meth:`Preprocess.tensor`; they are not clipped.
+Geometry is one window a picture: where its output begins in the source and how far it reaches, in pixels
+(negative when flipped). Whole-pixel windows are gathered as integers. Others are resampled along one axis,
+then the other, by two matrix products whose weights are a triangle as wide as the reduction (antialiased
+at every factor, each picture by its own), which is what Pillow's BILINEAR does. Rotation comes first, at
+full size. Positions outside the picture are mirrored at its edge.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from striate.data.augment import Augment
+    from striate.data.preprocess import Preprocess
+
+# What each of a sample's draws decides. A column belongs to one purpose whatever is switched on, so that
+# switching one kind on leaves the draws of the others alone. The first column makes the epoch's order.
+COLUMNS = (
+    *("order", "flip", "shift_y", "shift_x", "area", "aspect", "crop_y", "crop_x", "scale", "rotate"),
+    *("brightness", "contrast", "saturation", "cutout_y", "cutout_x", "noise"),
+    *("partner", "kind", "share", "box_y", "box_x"),
+)
+Draws = dict[str, NDArray[np.float64]]  # column name -> (N,) in [0, 1)
+
+GREY = (0.299, 0.587, 0.114)  # how much red, green and blue add to brightness (ITU-R BT.601)
+
+
+def named(draws: NDArray[np.float64]) -> Draws:
+    """Name the columns of :func:`striate.data.draws.uniform`'s (N, len(COLUMNS)) numbers."""
+    return dict(zip(COLUMNS, draws.T, strict=True))
+
+
+def augmented(x: Tensor, draws: Draws, augment: Augment, preprocess: Preprocess, size: int) -> Tensor:
+    """Apply everything that needs one picture only.
+
+    x: (N, H, H, C) raw values of any dtype.   size: side of the result, pixels.
+    Returns: (N, C, size, size) raw values, float32 unless whole pixels were only moved.
+    """
+    if augment.rotate:
+        x = _rotated(x, augment.rotate * _signed(draws["rotate"]))
+    x = _placed(x, *windows(draws, augment, x.shape[1]), size)
+    low, high, mean = (_vector(v, x) for v in (preprocess.low, preprocess.high, preprocess.mean))
+    if augment.colour:
+        x = _coloured(x.float(), draws, augment.colour, high - low)
+    if augment.noise:
+        x = x.float() + _noise(draws["noise"], tuple(x.shape[1:])).to(x.device) * (
+            augment.noise * (high - low)
+        )
+    if augment.cutout:
+        hole = _square(draws["cutout_y"], draws["cutout_x"], np.array(augment.cutout), size).to(x.device)
+        x = torch.where(hole, low + mean * (high - low), x.float())
+    return x
+
+
+def windows(draws: Draws, augment: Augment, side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Choose the part of the source that each picture shows.
+
+    Returns: begin and reach, both (N, 2) for (y, x), in source pixels; reach is negative when flipped.
+    """
+    reach = np.full((len(draws["flip"]), 2), float(side))
+    if augment.crop:
+        area = augment.crop + (1 - augment.crop) * draws["area"]
+        aspect = np.exp(math.log(4 / 3) * _signed(draws["aspect"]))
+        reach = side * np.sqrt(np.stack([area / aspect, area * aspect], 1)).clip(max=1)
+    begin = (side - reach) * np.stack([draws["crop_y"], draws["crop_x"]], 1)
+    if augment.scale:
+        smaller = 1 / (1 + augment.scale * _signed(draws["scale"]))[:, None]
+        begin, reach = begin + reach * (1 - smaller) / 2, reach * smaller
+    if augment.shift:
+        furthest = round(augment.shift * side)
+        steps = np.floor(np.stack([draws["shift_y"], draws["shift_x"]], 1) * (2 * furthest + 1))
+        begin = begin + steps - furthest
+    if augment.flip:
+        flipped = draws["flip"] < 0.5
+        begin[flipped, 1] += reach[flipped, 1]
+        reach[flipped, 1] *= -1
+    return begin, reach
+
+
+def mixed(x: Tensor, partner: Tensor, draws: Draws, augment: Augment) -> tuple[Tensor, Tensor]:
+    """Blend each picture with its partner (mixup) or replace a box of it (cutmix); half each if both.
+
+    x, partner: (N, C, H, H) raw values.
+    Returns: the mixture, float32, and (N,) the share of it that is x's own.
+    Source: Zhang et al. 2018 (mixup); Yun et al. 2019 (CutMix).
+    """
+    from scipy.special import betaincinv  # type: ignore[import-untyped]
+
+    boxed = draws["kind"] < (0.5 if augment.mixup else 1.0) if augment.cutmix else draws["kind"] < 0
+    alpha = np.where(boxed, augment.cutmix, augment.mixup)
+    share = betaincinv(alpha, alpha, draws["share"])
+    box = _square(draws["box_y"], draws["box_x"], np.sqrt(1 - share), x.shape[2]).to(x.device)
+    blend = torch.from_numpy(np.where(boxed, 1, share)).float()[:, None, None, None].to(x.device)
+    weight = torch.where(box & torch.from_numpy(boxed)[:, None, None, None].to(x.device), 0.0, blend)
+    return partner + (x.float() - partner) * weight, weight.mean((1, 2, 3))
+
+
+def _placed(x: Tensor, begin: NDArray[np.float64], reach: NDArray[np.float64], size: int) -> Tensor:
+    n, side, _, channels = x.shape
+    step = reach / size
+    centres = begin[:, :, None] + (np.arange(size) + 0.5) * step[:, :, None]
+    mirrored = centres % (2 * side)
+    at = np.minimum(mirrored, 2 * side - mirrored) - 0.5  # (N, 2, size): pixel k has its centre at k
+    if np.all(np.abs(step) == 1) and np.all(begin % 1 == 0):
+        rows, columns = torch.from_numpy(at.astype(np.int64)).to(x.device).unbind(1)
+        rows = rows + torch.arange(n, device=x.device)[:, None] * side
+        index = (rows[:, :, None] * side + columns[:, None, :]).view(-1)
+        return (
+            x.reshape(-1, channels).index_select(0, index).view(n, size, size, channels).permute(0, 3, 1, 2)
+        )
+    rows, columns = _triangles(at, step, side, x.device).unbind(1)
+    x = torch.bmm(rows, x.float().reshape(n, side, side * channels)).view(n, size, side, channels)
+    planes = x.permute(0, 3, 1, 2).reshape(n, channels * size, side)
+    return torch.bmm(planes, columns.mT).view(n, channels, size, size)
+
+
+def _triangles(at: NDArray[np.float64], step: NDArray[np.float64], side: int, device: torch.device) -> Tensor:
+    """Weigh the source pixels of every output pixel along each axis: (N, 2, size, side), rows sum to 1."""
+    width = torch.from_numpy(np.maximum(np.abs(step), 1)).float().to(device)[:, :, None, None]
+    centre = torch.from_numpy(at).float().to(device)[..., None]
+    weights = (1 - (centre - torch.arange(side, device=device)).abs() / width).clamp_(min=0)
+    return weights.div_(weights.sum(-1, keepdim=True))
+
+
+def _rotated(x: Tensor, degrees: NDArray[np.float64]) -> Tensor:
+    angle = torch.from_numpy(np.radians(degrees)).float().to(x.device)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    turn = torch.stack([cos, -sin, zero, sin, cos, zero], 1).view(-1, 2, 3)
+    planes = x.permute(0, 3, 1, 2).float()
+    grid = F.affine_grid(turn, list(planes.shape), align_corners=False)
+    return F.grid_sample(planes, grid, padding_mode="reflection", align_corners=False).permute(0, 2, 3, 1)
+
+
+def _coloured(x: Tensor, draws: Draws, strength: float, span: Tensor) -> Tensor:
+    brightness, contrast, saturation = (
+        torch.from_numpy(strength * _signed(draws[name])).float()[:, None, None, None].to(x.device)
+        for name in ("brightness", "contrast", "saturation")
+    )
+    mean = x.mean((2, 3), keepdim=True)
+    x = x * (1 + contrast) + (brightness * span - mean * contrast)
+    if x.shape[1] == len(GREY):
+        grey = (x * _vector(GREY, x)).sum(1, keepdim=True)
+        x = torch.lerp(grey, x, 1 + saturation)
+    return x
+
+
+def _noise(draws: NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:
+    """Make standard normal noise, every picture's from a generator that its draw starts."""
+    noise = np.empty((len(draws), *shape), np.float32)
+    for picture, start in zip(noise, (draws * 2.0**53).astype(np.uint64), strict=True):
+        np.random.Generator(np.random.SFC64(int(start))).standard_normal(dtype=np.float32, out=picture)
+    return torch.from_numpy(noise)
+
+
+def _square(y: NDArray[np.float64], x: NDArray[np.float64], share: NDArray[np.float64], size: int) -> Tensor:
+    """Mark (N, 1, size, size) squares, sides a share of size, centred anywhere, cut off at the border."""
+    centre = np.stack([y, x], 1)[:, :, None] * size
+    inside = np.abs(np.arange(size) + 0.5 - centre) < share.reshape(-1, 1, 1) * size / 2
+    rows, columns = torch.from_numpy(inside).unbind(1)
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+
+def _vector(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=like.device).view(-1, 1, 1)
+
+
+def _signed(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spread [0, 1) over [-1, 1)."""
+    return 2 * draws - 1
