@@ -1,2 +1,43 @@
-"""Striate."""
+"""Striate: from a folder of pictures to a convolutional network that its owner understands.
+
+>>> import striate
+>>> run = striate.train("photos/", model="resnet20")  # doctest: +SKIP
+>>> run.predict(["new.jpg"])  # doctest: +SKIP
+
+Public names are found on first use, so that importing striate imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from striate.api import check, evaluate, load, predict, train
+    from striate.errors import StriateError
+    from striate.runs.folder import Run
+    from striate.runs.recipe import Recipe
+
 __version__ = "0.1.0"
+__all__ = ["Recipe", "Run", "StriateError", "__version__", "check", "evaluate", "load", "predict", "train"]
+
+_HOMES = {
+    "Recipe": "striate.runs.recipe",
+    "Run": "striate.runs.folder",
+    "StriateError": "striate.errors",
+    "check": "striate.api",
+    "evaluate": "striate.api",
+    "load": "striate.api",
+    "predict": "striate.api",
+    "train": "striate.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'striate' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

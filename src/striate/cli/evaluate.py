@@ -1,0 +1,83 @@
+"""``striate evaluate``: how good a run is on labelled pictures."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from striate.cli import show
+from striate.cli.flags import Json, Offline, Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from striate.training.metrics import Classified, Measured
+
+
+def evaluate(
+    run: Path,
+    data: str,
+    /,
+    *,
+    split: Literal["train", "val", "test"] | None = None,
+    offline: Offline = False,
+    trust: Trust = False,
+    json: Json = False,
+) -> None:
+    """Measure a run on labelled pictures.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    data
+        Whatever ``striate train`` takes.
+    split
+        Only this split of the data; without it, all of it.
+    json
+        Print one JSON document.
+    """
+    from striate import api
+
+    with show.stream() as emit:
+        opened = api.load(run, trust=trust)
+        scores = api.evaluate(opened, data, split=split, offline=offline, emit=emit)
+    print(jsonlib.dumps(scores.json(), ensure_ascii=False) if json else "\n".join(lines(scores)))
+
+
+def lines(scores: Classified | Measured) -> list[str]:
+    """Lay out the scores: each number with its 95 % interval, then a row a class."""
+    from striate.training.metrics import Classified
+
+    if not isinstance(scores, Classified):
+        return [
+            f"{scores.n} pictures; in brackets the 95 % interval",
+            f"mean absolute error      {_number(scores.mae)}  ({_between(scores.mae_interval)})",
+            f"root mean squared error  {_number(scores.rmse)}  ({_between(scores.rmse_interval)})",
+            f"R²                       {_number(scores.r2)}",
+        ]
+    rows: list[tuple[object, ...]] = [("class", "pictures", "precision", "recall", "F1")]
+    rows += [
+        (one.label, one.n, *map(_share, (one.precision, one.recall, one.f1))) for one in scores.per_class
+    ]
+    accuracy, balanced = scores.accuracy_interval, scores.balanced_accuracy_interval
+    return [
+        f"{scores.n} pictures; in brackets the 95 % interval",
+        f"accuracy           {_share(scores.accuracy)}  ({_between(accuracy, _share)})",
+        f"balanced accuracy  {_share(scores.balanced_accuracy)}  ({_between(balanced, _share)})",
+        "",
+        *show.table(rows, within=show.width()),
+    ]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _between(interval: tuple[float, float], write: Callable[[float], str] = _number) -> str:
+    return f"{write(interval[0])} to {write(interval[1])}"

@@ -1,0 +1,106 @@
+"""``striate``: finds the command, and turns every error into at most two lines and an exit code.
+
+Exit codes: 0 done; 2 a mistake of the input; 130 stopped with Ctrl-C; 1 a mistake of the program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import traceback
+import warnings
+from typing import TYPE_CHECKING
+
+from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
+
+from striate import __version__
+from striate.errors import Interrupted, StriateError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+app = App(
+    name="striate",
+    help="From a folder of pictures to a convolutional network that its owner understands.",
+    help_epilogue="With --debug, any command shows the traceback of its error.",
+    version=__version__,
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+COMMANDS = {
+    "train": "Train a network on your pictures.",
+    "data": "Check a data set: counts, sizes, unreadable files, duplicates.",
+    "predict": "Predict pictures with a run.",
+    "evaluate": "Measure a run on labelled pictures.",
+}
+# Given as text, so that a command's file is imported only when its help or the command itself is asked for.
+for _order, (_name, _help) in enumerate(COMMANDS.items()):
+    app.command(f"striate.cli.{_name}:{_name}", name=_name, help=_help, sort_key=_order)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    argv: the words after ``striate``; by default those of this process.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+    logging.getLogger().addHandler(logging.NullHandler())  # libraries' log lines are not for users
+    try:
+        with warnings.catch_warnings():
+            if not debug and not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            app([word for word in words if word != "--debug"], exit_on_error=False, print_error=False)
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where errors end
+        if debug:
+            traceback.print_exc()
+        return _explain(error, words)
+    return 0
+
+
+def _explain(error: BaseException, words: list[str]) -> int:
+    match error:
+        case Interrupted():
+            return _say(error.message, error.hint, code=130)
+        case KeyboardInterrupt():
+            return _say("Stopped.", code=130)
+        case StriateError():
+            return _say(error.message, error.hint)
+        case CycloptsError():
+            return _say(*_usage(error, words))
+        case MemoryError():
+            return _say("There is not enough memory.", "Try a smaller --size or --batch, or fewer pictures.")
+    what = f"{type(error).__name__}: {error}".strip(": ")
+    return _say(f"striate: internal error: {what}", "Run again with --debug for the traceback.", code=1)
+
+
+def _usage(error: CycloptsError, words: list[str]) -> tuple[str, str]:
+    command = next((word for word in words if word in app), "")
+    hint = f"See: striate {command} --help" if command else "See: striate --help"
+    if isinstance(error, UnknownOptionError):
+        word = (error.token.keyword or error.token.value).split("=")[0]
+        known = [name for argument in error.argument_collection for name in argument.names]
+        near = did_you_mean(word, known)
+        return f"Unknown option {word}.", near if near.startswith("Did") else hint
+    if isinstance(error, UnusedCliTokensError):
+        return f"Too many arguments. Received: {' '.join(error.unused_tokens or [])}.", hint
+    error.verbose = False
+    return str(error), hint
+
+
+def _say(*lines: str, code: int = 2) -> int:
+    for line in lines:
+        if line:
+            print(" ".join(line.split()), file=sys.stderr)
+    return code
