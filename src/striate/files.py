@@ -43,7 +43,9 @@ def cannot_write(path: Path, error: OSError) -> StriateError:
             f"The disk is full: could not write {path}.",
             "What was saved before is whole. Free some space, or choose another place with --out.",
         )
-    return StriateError(f"Could not write {path}: {error.strerror or error}.", "Check the folder's permissions.")
+    return StriateError(
+        f"Could not write {path}: {error.strerror or error}.", "Check the folder's permissions."
+    )
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -66,6 +68,16 @@ def write_json(path: Path, value: Any) -> None:
 def _to_disk(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+def cache_folder() -> Path:
+    """Say where downloads and decoded pictures are kept: $STRIATE_CACHE, else the system's cache folder."""
+    chosen = os.environ.get("STRIATE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("striate", appauthor=False))
 
 
 def digest(*parts: bytes) -> str:
