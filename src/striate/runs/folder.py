@@ -1,0 +1,158 @@
+"""The run folder: everything about one training, in files that a person can read.
+
+    recipe.toml          what was asked, fully resolved
+    run.json             what happened: classes, preprocessing, versions, hardware, data, metrics
+    split.csv            which picture was on which side
+    history.jsonl        one line an epoch
+    model.safetensors    the weights that are kept
+    checkpoint/          where to go on from
+    report.html          the story
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate.errors import DataError, RunError
+from striate.files import write_json, write_text
+from striate.runs import recipe as recipes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from striate.runs.predict import Prediction
+    from striate.runs.recipe import Recipe
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk. ``trusted``: its model may be code from outside striate."""
+
+    path: Path
+    trusted: bool = False
+    given_model: Any = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """What was asked."""
+        return recipes.read(self.path / "recipe.toml")
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What happened: run.json. Raises RunError when missing, damaged or of a newer version."""
+        path = self.path / "run.json"
+        try:
+            info = json.loads(path.read_text(encoding="utf-8"))
+            version = info["format"]
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} is not a run folder: it has no run.json.", "Give the folder that striate train printed.") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path} is damaged: {' '.join(str(error).split())[:120]}", "Restore the file or train again.") from error
+        if version != FORMAT:
+            raise RunError(f"{self.path} was written by another version of striate (format {version}).", f"This version reads format {FORMAT}: update striate.")
+        return dict(info)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One record an epoch."""
+        path = self.path / "history.jsonl"
+        try:
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except FileNotFoundError:
+            return []
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}.", "Restore the file or train again.") from error
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the network's outputs."""
+        return tuple(self.info["classes"])
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Final figures of each split."""
+        return dict(self.info["metrics"])
+
+    @cached_property
+    def model(self) -> torch.nn.Module:
+        """The trained network, in evaluation mode."""
+        from striate.runs.load import model_of
+
+        return model_of(self)
+
+    def predict(self, pictures: Any, batch: int = 64) -> list[Prediction]:
+        """Say what pictures show: paths, PIL pictures or arrays (H, W[, C]), one or many.
+
+        Raises DataError for one that cannot be read.
+        """
+        from striate.runs.predict import predict
+
+        many: Sequence[Any] = pictures if isinstance(pictures, (list, tuple)) else [pictures]
+        predictions, unreadable = predict(self, many, batch=batch)
+        if unreadable:
+            name, reason = unreadable[0]
+            raise DataError(f"Cannot read {name}: {reason}.", "Leave it out, or give another picture.")
+        return predictions
+
+    def write_info(self, info: dict[str, Any]) -> None:
+        """Write run.json."""
+        write_json(self.path / "run.json", {"format": FORMAT} | info)
+
+    def write_history(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Write history.jsonl whole; it is small."""
+        write_text(self.path / "history.jsonl", "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
+
+    def _repr_html_(self) -> str:
+        info = self.info
+        figures = "".join(
+            f"<tr><td>{html.escape(split)}</td><td>{html.escape(name)}</td><td>{value:.4g}</td></tr>"
+            for split, values in info["metrics"].items()
+            for name, value in values.items()
+            if value is not None
+        )
+        return (
+            f"<b>{html.escape(str(info['model']))}</b> on {html.escape(str(info['data']['name']))}"
+            f" ({html.escape(info['status'])}): <code>{html.escape(str(self.path))}</code><table>{figures}</table>"
+        )
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """Choose and make the folder of a new run: ``out``, or the next free runs/NAME-number.
+
+    Raises RunError where ``out`` holds something already.
+    """
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            hint = f"Continue it with --resume {out}, or choose another --out." if (out / "run.json").exists() else "Choose another --out."
+            raise RunError(f"{out} already exists and is not empty.", hint)
+        return _made(out)
+    root = Path("runs")
+    number = 1
+    while True:
+        path = root / f"{name}-{number:03}"
+        try:
+            root.mkdir(exist_ok=True)
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise RunError(f"Cannot make the run folder {path}: {error.strerror}.", "Choose another place with --out.") from error
+        else:
+            return path
+
+
+def _made(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot make the run folder {path}: {error.strerror}.", "Choose another place with --out.") from error
+    return path

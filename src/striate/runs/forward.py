@@ -1,0 +1,48 @@
+"""Run a network forward over pixels, the same way for validation, evaluation and prediction."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from striate.data.batches import plain
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from striate.data.preprocess import Preprocess
+
+
+def computing(precision: str, device: str) -> torch.autocast | contextlib.nullcontext[None]:
+    """Compute in bfloat16 where it is safe to (autocast), or plainly in float32."""
+    if precision == "bfloat16":
+        return torch.autocast(device, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def outputs(
+    model: nn.Module,
+    pixels: NDArray[Any],
+    rows: NDArray[Any],
+    preprocess: Preprocess,
+    *,
+    precision: str,
+    device: str,
+    batch: int = 128,
+) -> Tensor:
+    """Give the network's outputs for some rows of the pixels, in their order.
+
+    pixels: (M, size, size, C) raw.   Returns: (len(rows), outputs) float32, on the CPU.
+    """
+    was_training = model.training
+    model.eval()
+    found = []
+    with torch.inference_mode():
+        for inputs in plain(pixels, rows, preprocess, batch, device):
+            with computing(precision, inputs.device.type):
+                found.append(model(inputs).float().cpu())
+    model.train(was_training)
+    return torch.cat(found)

@@ -1,0 +1,61 @@
+"""From a run folder back to the trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate.data.preprocess import Preprocess
+from striate.data.preprocess import from_json as preprocess_from_json
+from striate.errors import RunError
+from striate.models.registry import build, is_ours
+from striate.runs import weights
+from striate.runs.folder import Run
+
+if TYPE_CHECKING:
+    import torch
+
+
+def load(path: str | Path, *, trust: bool = False, model: Any = None) -> Run:
+    """Open a run folder.
+
+    trust: allow a model from outside striate, whose code is then imported and run.
+    model: the function or module to use instead of the one the run names; needs no trust.
+    Raises RunError: no run, damaged, from another version, or code that is not trusted.
+    """
+    run = Run(Path(path), trust, model)
+    info = run.info
+    if model is None and not trust and not is_ours(info["model"]):
+        raise RunError(
+            f"The model of {path}, {info['model']}, is code from outside striate.",
+            "If you trust that code, add --trust (trust=True in Python), or pass model=.",
+        )
+    return run
+
+
+def model_of(run: Run) -> torch.nn.Module:
+    """Build the run's network and fill in its weights; in evaluation mode, on the CPU."""
+    import torch
+    from torch import nn
+
+    info, preprocess = run.info, preprocess_of(run)
+    outputs = len(info["classes"]) or 1
+    chosen = run.given_model if run.given_model is not None else info["model"]
+    if isinstance(chosen, nn.Module):
+        model = chosen
+    else:
+        if run.given_model is None and not run.trusted and not is_ours(info["model"]):
+            raise RunError(f"The model {info['model']} is code from outside striate.", "Open the run with trust=True.")
+        model = build(chosen, classes=outputs, channels=preprocess.channels, size=preprocess.size)
+    path = run.path / "model.safetensors"
+    tensors, _ = weights.read(path)
+    weights.fill(model, tensors, path)
+    return model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+
+
+def preprocess_of(run: Run) -> Preprocess:
+    """Give the run's own preprocessing."""
+    try:
+        return preprocess_from_json(run.info["preprocess"])
+    except KeyError as error:
+        raise RunError(f"{run.path / 'run.json'} holds no {error}.", "The run is damaged or was never finished.") from error

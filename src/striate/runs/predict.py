@@ -1,0 +1,84 @@
+"""What a run's network says of pictures: decoded and prepared exactly as in its training."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from striate.data.decode import Unreadable, decode
+from striate.runs.forward import outputs
+from striate.runs.load import preprocess_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from striate.runs.folder import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One picture's answer; probability and top are for classes only."""
+
+    file: str
+    label: str | float
+    probability: float | None = None
+    top: tuple[tuple[str, float], ...] = ()
+
+    def json(self) -> dict[str, Any]:
+        """Give the object of ``predict --json``."""
+        return asdict(self) | {"top": [{"label": name, "probability": p} for name, p in self.top]}
+
+
+def predict(
+    run: Run, pictures: Sequence[Any], *, batch: int = 64
+) -> tuple[list[Prediction], list[tuple[str, str]]]:
+    """Predict for paths, PIL pictures or arrays.
+
+    Returns: the predictions, and (file, reason) for each picture that cannot be read.
+    """
+    preprocess = preprocess_of(run)
+    names, pixels, unreadable = [], [], []
+    for number, picture in enumerate(pictures):
+        name = str(picture) if isinstance(picture, (str, Path)) else f"picture {number}"
+        try:
+            decoded = decode(_raw(picture), preprocess.channels, preprocess.dtype)
+        except Unreadable as error:
+            unreadable.append((name, error.reason))
+            continue
+        names.append(name)
+        pixels.append(preprocess.pixels(decoded))
+    return (from_pixels(run, names, np.stack(pixels), batch=batch) if pixels else []), unreadable
+
+
+def from_pixels(run: Run, names: Sequence[str], pixels: NDArray[Any], *, batch: int = 64) -> list[Prediction]:
+    """Predict for prepared pixels (N, size, size, C)."""
+    info, precision = run.info, run.recipe.precision or "float32"
+    rows = np.arange(len(pixels))
+    found = outputs(run.model, pixels, rows, preprocess_of(run), precision=precision, device="cpu", batch=batch)
+    if info["task"] == "regression":
+        numbers = (found[:, 0] * info["target"]["std"] + info["target"]["mean"]).tolist()
+        return [Prediction(name, number) for name, number in zip(names, numbers, strict=True)]
+    classes, shown = info["classes"], min(5, len(info["classes"]))
+    best = found.softmax(1).topk(shown)
+    predictions = []
+    for name, values, order in zip(names, best.values.tolist(), best.indices.tolist(), strict=True):
+        top = tuple((classes[i], value) for i, value in zip(order, values, strict=True))
+        predictions.append(Prediction(name, top[0][0], top[0][1], top))
+    return predictions
+
+
+def _raw(picture: Any) -> bytes | NDArray[Any]:
+    if isinstance(picture, (str, Path)):
+        try:
+            return Path(picture).read_bytes()
+        except OSError as error:
+            raise Unreadable(error.strerror or str(error)) from error
+    if isinstance(picture, Image.Image) and picture.mode not in {"L", "RGB", "I;16", "F"}:
+        picture = picture.convert("RGB")
+    return np.asarray(picture)

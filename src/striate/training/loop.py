@@ -1,0 +1,235 @@
+"""The training loop: the page to read first.
+
+A run is a sequence of steps 0, 1, 2, ...; each depends only on the weights before it and on (seed, step).
+So a checkpoint is the weights and a number, and a run that is cut off anywhere and resumed ends
+bit-equal to one that was not (same machine, same threads).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from striate.data.batches import Batches, ahead
+from striate.errors import Diverged, Interrupted
+from striate.events import Emit, Epoch, Step
+from striate.runs import weights
+from striate.training import checkpoint, optim
+from striate.training.checkpoint import Pace, State, Tensors
+from striate.training.evaluate import evaluate
+from striate.training.schedule import rate, side
+from striate.training.step import drawing, training_step
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from striate.data.augment import Augment
+    from striate.data.preprocess import Preprocess
+    from striate.runs.folder import Run
+    from striate.runs.recipe import Recipe
+    from striate.training.task import Task
+    from striate.training.tune import Budget
+
+
+@dataclass
+class Job:
+    """What the loop works on: fixed for the whole run."""
+
+    model: nn.Module
+    task: Task
+    pixels: NDArray[Any]  # (M, size, size, C) raw
+    targets: NDArray[Any]  # (M,)
+    split: dict[str, NDArray[np.int64]]
+    preprocess: Preprocess
+    augment: Augment
+    recipe: Recipe
+    run: Run
+    device: torch.device
+    draw_weights: NDArray[Any] | None = None  # for --balance sampler
+
+    def batches(self) -> Batches:
+        """Make the seeded sequence of training batches."""
+        recipe = self.recipe
+        assert recipe.batch is not None
+        return Batches(
+            self.pixels,
+            self.targets,
+            self.split["train"],
+            self.preprocess,
+            batch=recipe.batch,
+            seed=recipe.seed,
+            augment=self.augment,
+            weights=self.draw_weights,
+            device=str(self.device),
+        )
+
+    def tensors(self) -> Tensors:
+        """Make the optimiser and, where asked for, the running average of the weights."""
+        average = None
+        if self.recipe.ema:
+            average = AveragedModel(
+                self.model, multi_avg_fn=get_ema_multi_avg_fn(self.recipe.ema), use_buffers=True
+            )
+        return Tensors(self.model, optim.optimizer(self.model, self.recipe, self.device), average)
+
+
+def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = None) -> nn.Module:
+    """Train to the last step and return the network that is kept.
+
+    Raises Diverged when the loss is no number any more, Interrupted after Ctrl-C; both leave a run
+    that can be resumed and whose model.safetensors holds the last good weights.
+    """
+    recipe, tensors, batches, pace = job.recipe, job.tensors(), job.batches(), Pace()
+    assert recipe.steps is not None
+    assert recipe.lr is not None
+    path = job.run.path / "checkpoint" / "state.safetensors"
+    state = checkpoint.restore(path, tensors) if resume else State(steps=recipe.steps)
+    began = time.monotonic() - state.seconds
+    last_epoch = math.ceil(state.steps / batches.steps)
+
+    def prepare(step: int) -> Any:
+        size = side(job.preprocess.size, step / state.steps, progressive=bool(recipe.progressive))
+        return batches.at(*divmod(step, batches.steps), size)
+
+    def save() -> None:
+        started = time.monotonic()
+        if not checkpoint.healthy(tensors.model):
+            raise _diverged(job, state.step, path)
+        state.seconds = started - began
+        checkpoint.save(path, state, tensors)
+        pace.saved(started)
+
+    if not resume:
+        save()
+    job.model.train()
+    with _interrupts() as interrupted:
+        for batch in ahead(prepare, itertools.count(state.step), workers=0 if job.device.type == "cpu" else 2):
+            if state.step >= state.steps or state.stopped:
+                break
+            lr = recipe.lr * rate(recipe.schedule, state.step / state.steps, recipe.warmup) * state.plateau.factor
+            for group in tensors.optimiser.param_groups:
+                group["lr"] = lr
+
+            with drawing(recipe.seed, state.step):
+                loss, hits = training_step(
+                    job.model, job.task, batch, tensors.optimiser, precision=str(recipe.precision), clip=recipe.clip
+                )
+            if not math.isfinite(loss.item()):
+                raise _diverged(job, state.step, path)
+            if tensors.average is not None:
+                tensors.average.update_parameters(job.model)
+
+            state.step += 1
+            state.loss += loss.item()
+            state.hits += hits.item()
+            state.seen += len(batch.targets)
+            if budget is not None:
+                state.steps = budget.replan(state.step, state.steps)
+                last_epoch = math.ceil(state.steps / batches.steps)
+            epoch = math.ceil(state.step / batches.steps)
+            emit(_progress(job, state, epoch, last_epoch, began, budget))
+            if state.step % batches.steps == 0 or state.step == state.steps:
+                _end_epoch(job, state, tensors, epoch, lr, time.monotonic() - began, emit)
+            if pace.due() or state.step == state.steps or state.stopped:
+                save()
+            if interrupted.is_set():
+                save()
+                weights.write(job.run.path / "model.safetensors", tensors.kept.state_dict())
+                raise Interrupted(
+                    f"Stopped after step {state.step} of {state.steps}; everything is saved in {job.run.path}.",
+                    f"Go on with: striate train --resume {job.run.path}",
+                )
+
+    if tensors.best:
+        tensors.kept.load_state_dict(tensors.best)
+    weights.write(job.run.path / "model.safetensors", tensors.kept.state_dict())
+    return tensors.kept
+
+
+def _end_epoch(
+    job: Job, state: State, tensors: Tensors, epoch: int, lr: float, seconds: float, emit: Emit
+) -> None:
+    """Validate, write history, and let the plateau schedule and early stopping see the result."""
+    recipe = job.recipe
+    train = {"loss": state.loss / state.seen, job.task.metric: state.hits / state.seen}
+    validation = _validate(job, state, tensors, epoch)
+    line = {"epoch": epoch, "step": state.step, "lr": lr, "train": train, "val": validation, "seconds": seconds}
+    state.loss, state.hits, state.seen = 0.0, 0.0, 0
+    state.history.append(line)
+    job.run.write_history(state.history)
+    emit(Epoch(epoch, state.step, lr, train, validation, seconds))
+    watched = (validation or train)["loss"]
+    if recipe.schedule == "plateau":
+        state.plateau.see(watched)
+    if recipe.patience:
+        if state.best is None or watched < state.best:
+            state.best, state.waited = watched, 0
+            tensors.best = {k: v.detach().clone() for k, v in tensors.kept.state_dict().items()}
+        else:
+            state.waited += 1
+            state.stopped = state.waited >= recipe.patience
+
+
+def _validate(job: Job, state: State, tensors: Tensors, epoch: int) -> dict[str, float] | None:
+    rows = job.split.get("val")
+    if rows is None or not len(rows):
+        return None
+    # A picture forward costs a third of a step on it: validate as often as 2 % of the training allows.
+    every = math.ceil(len(rows) / 3 / len(job.split["train"]) / 0.02)
+    decides = job.recipe.patience or job.recipe.schedule == "plateau"
+    if epoch % every and state.step != state.steps and not decides:
+        return None
+    _, scores = evaluate(
+        tensors.kept, job.task, job.pixels, job.targets, rows, job.preprocess,
+        precision=str(job.recipe.precision), device=str(job.device),
+    )  # fmt: skip
+    summary = scores.summary()
+    return {name: summary[name] for name in ("loss", job.task.metric) if name in summary}
+
+
+def _progress(job: Job, state: State, epoch: int, epochs: int, began: float, budget: Budget | None) -> Step:
+    seen = max(1, state.seen)
+    elapsed = time.monotonic() - began
+    left = elapsed / state.step * (state.steps - state.step) if budget is None else budget.seconds_left()
+    assert job.recipe.batch is not None
+    metric = state.hits / seen if job.task.metric == "accuracy" else None
+    speed = state.step * min(job.recipe.batch, len(job.split["train"])) / max(elapsed, 1e-9)
+    return Step(state.step, state.steps, epoch, epochs, state.loss / seen, metric, speed, left)
+
+
+def _diverged(job: Job, step: int, path: Any) -> Diverged:
+    named, note = weights.read(path)
+    kept = {key.removeprefix("model/"): value for key, value in named.items() if key.startswith("model/")}
+    weights.write(job.run.path / "model.safetensors", kept)
+    return Diverged(
+        f"The loss became infinite or no number at step {step + 1}; the weights of step {note['step']} are kept in {job.run.path}.",
+        f"Try a lower --lr (it was {job.recipe.lr:g}) or --clip 1.",
+    )
+
+
+class _interrupts:  # noqa: N801 - reads as a statement
+    """Turn Ctrl-C and a polite kill into a flag that the loop looks at between two steps."""
+
+    def __enter__(self) -> threading.Event:
+        asked = threading.Event()
+        self.before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.getsignal(number)
+                # A second Ctrl-C does what it always did.
+                signal.signal(number, lambda n, _frame: (asked.set(), signal.signal(n, self.before[n]))[0])
+        return asked
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

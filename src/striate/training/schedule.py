@@ -1,0 +1,70 @@
+"""The learning rate over a run, as a share of its peak."""
+
+from __future__ import annotations
+
+import math
+
+
+def rate(schedule: str, progress: float, warmup: float) -> float:
+    """Give the share of the peak rate at ``progress`` (0..1, the share of the steps already done).
+
+    constant and plateau: 1 after the warm-up (plateau's cuts are :class:`Plateau`'s).
+    step: a tenth after 50 % and a hundredth after 75 % (He et al. 2016, section 4.2: 32k and 48k of 64k).
+    cosine: half a cosine to 0 (Loshchilov and Hutter 2017).
+    one-cycle: a cosine up from 1/25 over the first 30 % and one down to almost 0 (Smith 2018).
+
+    >>> [round(rate("cosine", p, 0.1), 2) for p in (0.05, 0.1, 0.55, 1.0)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
+    if schedule == "one-cycle":
+        rise = 0.3
+        if progress < rise:
+            return 1 + (1 / 25 - 1) * (1 + math.cos(math.pi * progress / rise)) / 2
+        return max(1e-5, _half_cosine((progress - rise) / (1 - rise)))
+    if progress < warmup:
+        return progress / warmup
+    if schedule == "cosine":
+        return _half_cosine((progress - warmup) / (1 - warmup))
+    if schedule == "step":
+        return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
+    return 1.0
+
+
+def _half_cosine(progress: float) -> float:
+    return (1 + math.cos(math.pi * min(1.0, progress))) / 2
+
+
+class Plateau:
+    """Divide the rate by 10 when the validation loss has not fallen for 5 epochs (He et al. 2016, 3.4)."""
+
+    patience = 5
+
+    def __init__(self, factor: float = 1.0, best: float = math.inf, waited: int = 0) -> None:
+        self.factor, self.best, self.waited = factor, best, waited
+
+    def see(self, loss: float) -> None:
+        """Take in one epoch's validation loss."""
+        if loss < self.best:
+            self.best, self.waited = loss, 0
+        else:
+            self.waited += 1
+            if self.waited >= self.patience:
+                self.factor, self.waited = self.factor / 10, 0
+
+
+# Share of the steps up to which each share of the full side is used (progressive resizing: Howard 2018).
+GROWTH = ((0.4, 0.5), (0.75, 0.75), (1.0, 1.0))
+
+
+def side(size: int, progress: float, *, progressive: bool) -> int:
+    """Give the pictures' side in training at ``progress``; the last quarter always sees the full size.
+
+    Stages are multiples of 16 pixels.
+
+    >>> [side(128, p, progressive=True) for p in (0.0, 0.5, 0.9)]
+    [64, 96, 128]
+    """
+    if not progressive:
+        return size
+    share = next((share for until, share in GROWTH if progress < until), 1.0)
+    return size if share == 1.0 else max(16, round(size * share / 16) * 16)

@@ -1,0 +1,78 @@
+"""One training step: forward, loss, backward, update."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from striate.errors import ModelError
+from striate.runs.forward import computing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from striate.data.batches import Batch
+    from striate.training.task import Task
+
+
+def training_step(
+    model: nn.Module, task: Task, batch: Batch, optimiser: Optimizer, *, precision: str, clip: float
+) -> tuple[Tensor, Tensor]:
+    """Update the weights once.
+
+    clip: longest gradient allowed (its norm), 0 for any.
+    Returns (loss, metric), each the sum over the batch, on the batch's device.
+    """
+    with computing(precision, batch.inputs.device.type):
+        outputs = model(batch.inputs)
+    outputs = outputs.float()
+    losses = task.losses(outputs, batch.targets)
+    if batch.partners is not None and batch.share is not None:  # mixup, cutmix: two targets share a picture
+        losses = batch.share * losses + (1 - batch.share) * task.losses(outputs, batch.partners)
+    optimiser.zero_grad(set_to_none=True)
+    losses.mean().backward()  # type: ignore[no-untyped-call]
+    if clip:
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimiser.step()
+    with torch.no_grad():
+        return losses.sum(), task.hits(outputs, batch.targets).sum()
+
+
+@contextlib.contextmanager
+def drawing(seed: int, step: int) -> Iterator[None]:
+    """Key the draws inside a network (dropout) to (seed, step), and leave torch's generator as it was."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed((seed * 1_000_003 + step) % 2**63)
+        yield
+
+
+def try_out(model: nn.Module, task: Task, batch: Batch) -> None:
+    """Run one batch forward, so that a model that does not fit says so before anything else is done.
+
+    Raises ModelError where the model raises or its output is not (N, outputs).
+    """
+    count = len(batch.inputs)
+    model.eval()
+    try:
+        with torch.no_grad():  # not inference mode: lazy layers get their parameters here
+            outputs = model(batch.inputs)
+    except Exception as error:
+        shape = tuple(batch.inputs.shape)
+        raise ModelError(
+            f"The model raised {type(error).__name__} for an input {shape}: {' '.join(str(error).split())[:160]}",
+            "Check its input size and channels, or choose another --size. --debug shows where.",
+        ) from error
+    finally:
+        model.train()
+    got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+    if got != (count, task.outputs):
+        raise ModelError(
+            f"The model returned {got} for {count} pictures; ({count}, {task.outputs}) is needed.",
+            "Its last layer must have one output a class (or one for regression).",
+        )

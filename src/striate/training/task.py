@@ -1,0 +1,115 @@
+"""What is predicted: the loss, the answer and the scores of classification and of regression.
+
+The loop asks a task and knows neither by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from striate.training.metrics import Classified, Measured, classified, measured
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+class Task(Protocol):
+    """What the loop, the evaluation and the report need to know of a goal."""
+
+    @property
+    def outputs(self) -> int:
+        """Columns of the network's output."""
+
+    @property
+    def metric(self) -> str:
+        """Name of the figure that a person follows."""
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Training loss of each sample: (N, outputs), (N,) -> (N,)."""
+
+    def hits(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What the metric averages over samples: (N, outputs), (N,) -> (N,)."""
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """The answer a user reads: (N, K) probabilities or (N,) numbers, float32 on the CPU."""
+
+    def score(self, answers: NDArray[Any], targets: NDArray[Any]) -> Classified | Measured:
+        """All figures of a set of answers."""
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One of K classes, by softmax and cross-entropy.
+
+    smoothing: probability taken from the true class (Szegedy et al. 2016, section 7).
+    weights: one factor a class, or () for none.
+    """
+
+    classes: tuple[str, ...]
+    smoothing: float = 0.0
+    weights: tuple[float, ...] = ()
+    metric: str = "accuracy"
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        losses = F.cross_entropy(outputs, targets, reduction="none", label_smoothing=self.smoothing)
+        if self.weights:
+            losses = losses * torch.tensor(self.weights, device=outputs.device)[targets]
+        return losses
+
+    def hits(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs.argmax(1) == targets).float()
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        return outputs.float().softmax(1).cpu()
+
+    def score(self, answers: NDArray[Any], targets: NDArray[Any]) -> Classified:
+        return classified(answers, targets, self.classes)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A number, by squared error on targets scaled to mean 0 and deviation 1 of the training set."""
+
+    mean: float = 0.0
+    std: float = 1.0
+    metric: str = "mae"
+    outputs: int = 1
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs[:, 0] - (targets - self.mean) / self.std).square()
+
+    def hits(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (self._numbers(outputs) - targets).abs()
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        return self._numbers(outputs.float()).cpu()
+
+    def score(self, answers: NDArray[Any], targets: NDArray[Any]) -> Measured:
+        return measured(answers, targets)
+
+    def _numbers(self, outputs: Tensor) -> Tensor:
+        return outputs[:, 0] * self.std + self.mean
+
+
+def for_training(
+    task: str, targets: NDArray[Any], classes: tuple[str, ...], *, smoothing: float, balance: str
+) -> Classification | Regression:
+    """Make the task of a run from the targets of its training split."""
+    if task == "regression":
+        return Regression(float(targets.mean()), float(targets.std()) or 1.0)
+    weights: tuple[float, ...] = ()
+    if balance == "weights":
+        counts = np.bincount(targets, minlength=len(classes))
+        # Mean 1 over the training pictures, so that the learning rate keeps its meaning.
+        weights = tuple((len(targets) / np.maximum(counts, 1) / (counts > 0).sum()).tolist())
+    return Classification(classes, smoothing, weights)
