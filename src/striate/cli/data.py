@@ -15,7 +15,9 @@ ROWS = 20  # more classes than this are summed up
 
 
 def data(data: str, /, *, offline: Offline = False, json: Json = False, **asked: Any) -> None:
-    """Check a data set: counts, sizes, unreadable files, duplicates. It changes nothing.
+    """Check a data set: counts, sizes, unreadable files, duplicates.
+
+    It changes nothing. Training does the same check first.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def evaluate(
     data
         Whatever ``striate train`` takes.
     split
-        Only this split of the data; without it, all of it.
+        Only this split; without it the test split where the data have one, else everything.
     json
         Print one JSON document.
     """

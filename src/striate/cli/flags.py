@@ -67,4 +67,8 @@ def settings(only: Collection[str] = ()) -> Any:
 
 def _whole(_type: Any, tokens: Sequence[Token]) -> int:
     # Left alone, cyclopts reads 2.5 as 2.
-    return int(tokens[0].value)
+    word = tokens[0].value
+    try:
+        return int(word)
+    except ValueError:
+        raise ValueError(f"{word} is not a whole number.") from None

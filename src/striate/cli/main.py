@@ -81,8 +81,8 @@ def _explain(error: BaseException, words: list[str]) -> int:
             return _say(*_usage(error, words))
         case MemoryError():
             return _say("There is not enough memory.", "Try a smaller --size or --batch, or fewer pictures.")
-    what = f"{type(error).__name__}: {error}".strip(": ")
-    return _say(f"striate: internal error: {what}", "Run again with --debug for the traceback.", code=1)
+    what = f"{type(error).__name__}: {error}".strip(": .")
+    return _say(f"striate: internal error: {what}. Run again with --debug for the traceback.", code=1)
 
 
 def _usage(error: CycloptsError, words: list[str]) -> tuple[str, str]:
@@ -90,9 +90,9 @@ def _usage(error: CycloptsError, words: list[str]) -> tuple[str, str]:
     hint = f"See: striate {command} --help" if command else "See: striate --help"
     if isinstance(error, UnknownOptionError):
         word = (error.token.keyword or error.token.value).split("=")[0]
-        known = [name for argument in error.argument_collection for name in argument.names]
-        near = did_you_mean(word, known)
-        return f"Unknown option {word}.", near if near.startswith("Did") else hint
+        known = [name[2:] for argument in error.argument_collection for name in argument.names]
+        near = did_you_mean(word.lstrip("-"), known)
+        return f"Unknown option {word}.", near.replace("mean ", "mean --") if near.startswith("Did") else hint
     if isinstance(error, UnusedCliTokensError):
         return f"Too many arguments. Received: {' '.join(error.unused_tokens or [])}.", hint
     error.verbose = False

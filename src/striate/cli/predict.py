@@ -16,7 +16,7 @@ from striate.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from striate.api import Prediction
+    from striate.runs.predict import Prediction
 
 
 def predict(
@@ -62,12 +62,14 @@ def lines(found: Sequence[Prediction]) -> list[str]:
     """Lay out predictions: columns on a terminal, tab-separated values in a pipe."""
     within = show.width()
     if within is None:
-        return [
-            "\t".join(str(cell) for cell in (one.file, one.label, one.probability) if cell is not None)
-            for one in found
-        ]
+        cells = [(one.file, one.label, one.probability) for one in found]
+        return ["\t".join(str(cell) for cell in row if cell is not None) for row in cells]
+    if all(isinstance(one.label, float) for one in found):
+        return show.table(
+            [("file", "number"), *((one.file, f"{one.label:.4g}") for one in found)], within=within
+        )
     rows = [("file", "label", "probability", "next best")]
-    rows += [(one.file, _number(one.label), _share(one.probability), _second(one)) for one in found]
+    rows += [(one.file, str(one.label), _share(one.probability), _second(one)) for one in found]
     return show.table(rows, within=within)
 
 
@@ -77,7 +79,3 @@ def _second(one: Prediction) -> str:
 
 def _share(probability: float | None) -> str:
     return "" if probability is None else f"{probability:.1%}"
-
-
-def _number(label: str | float) -> str:
-    return label if isinstance(label, str) else f"{label:.4g}"

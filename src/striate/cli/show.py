@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -35,6 +36,8 @@ METRICS = {
     "r2": "R²",
 }
 SHARES = {"accuracy", "balanced_accuracy"}  # shown in per cent
+
+NUMBER = re.compile(r"[\d.,%-]*")
 
 
 @contextlib.contextmanager
@@ -197,7 +200,7 @@ def table(rows: Sequence[Sequence[object]], *, within: int | None = None) -> lis
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     if within is not None:
         widths[0] = max(8, min(widths[0], within - sum(widths[1:]) - 2 * len(widths[1:])))
-    right = [all(isinstance(row[i], (int, float)) for row in rows[1:]) for i in range(len(widths))]
+    right = [i > 0 and all(NUMBER.fullmatch(row[i]) for row in cells[1:]) for i in range(len(widths))]
     return [
         "  ".join(
             cell.rjust(size) if number else shorten(cell, size).ljust(size)

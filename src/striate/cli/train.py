@@ -10,7 +10,6 @@ from cyclopts import Parameter
 
 from striate.cli import show
 from striate.cli.flags import Json, Offline, Trust, settings
-from striate.errors import RecipeError
 
 if TYPE_CHECKING:
     from striate.runs.folder import Run
@@ -46,13 +45,6 @@ def train(
     json
         Print each event as a line of JSON.
     """
-    if resume and (data or recipe or out or asked):
-        given = [f"--{name.replace('_', '-')}" for name in asked]
-        given += [word for word, value in (("--recipe", recipe), ("--out", out), ("DATA", data)) if value]
-        raise RecipeError(
-            f"--resume continues a run with its own recipe. Received also: {', '.join(given)}.",
-            "Leave them out, or start a new run with --recipe RUN/recipe.toml and your changes.",
-        )
     from striate import api
 
     with show.stream(json=json) as emit:

@@ -1,0 +1,144 @@
+"""One stream of events shown three ways, and tables of text."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from striate.cli import show
+from striate.events import Choice, Epoch, Event, Finished, Note, Step, Warned, Working
+
+EVENTS: list[Event] = [
+    Note("Reading photos."),
+    Working("reading", 50, 100),
+    Choice("model", "resnet18", "photographs of 213 pixels, which need more depth than small ones"),
+    Warned("12 files could not be read."),
+    Step(1, 200, 1, 20, 2.1, 0.12, 831.4, 133.0),
+    Epoch(1, 10, 0.1, {"loss": 2.0, "accuracy": 0.25}, {"loss": 1.5, "accuracy": 0.5}, 12.34),
+    Finished("runs/x", {"test": {"accuracy": 0.831}}, 590.0),
+]
+
+
+class Screen(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def show_all(*, json: bool = False) -> None:
+    with show.stream(json=json) as emit:
+        for event in EVENTS:
+            emit(event)
+
+
+def test_json_is_one_event_a_line_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    show_all(json=True)
+    captured = capsys.readouterr()
+    lines = [json.loads(line) for line in captured.out.splitlines()]
+    assert [line["event"] for line in lines] == [type(event).__name__.lower() for event in EVENTS]
+    assert lines[-1]["metrics"]["test"]["accuracy"] == 0.831
+    assert captured.err == ""
+
+
+def test_a_pipe_gets_plain_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    show_all()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "Reading photos.",
+        "model         resnet18   photographs of 213 pixels, which need more depth than small ones",
+        "Warning: 12 files could not be read.",
+        "epoch  1/20  accuracy 25.0%  loss 2.000  val accuracy 50.0%  loss 1.500  12.3 s",
+    ]
+
+
+def test_a_pipe_gets_progress_at_most_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    lines = show.Lines(clock=lambda: now)
+    for second in range(61):
+        now = float(second)
+        lines(Working("reading", second, 60))
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"reading  {second}/60 files" for second in (10, 20, 30, 40, 50, 60)]
+
+
+def test_a_finished_epoch_puts_off_the_next_line_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 9.0
+    lines = show.Lines(clock=lambda: now)
+    lines(EVENTS[5])
+    now = 18.0
+    lines(EVENTS[4])
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_terminal_gets_lines_that_fit_and_a_bar(monkeypatch: pytest.MonkeyPatch, colour: bool) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    if colour:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+    else:
+        monkeypatch.setenv("NO_COLOR", "1")
+    show_all()
+    seen = screen.getvalue()
+    assert "epoch 1/20" in seen
+    assert "831 images/s  2:13 left" in seen
+    assert "val accuracy 50.0%" in seen
+    assert ("\x1b[33m" in seen) is colour  # the warning in yellow
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen).replace("\r", "\n").splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert any(line.startswith(" " * 25) and "small ones" in line for line in lines)
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "dumb")
+    show_all()
+    assert "\x1b" not in screen.getvalue()
+
+
+def test_the_progress_of_a_long_run_fits_80_columns() -> None:
+    step = Step(99999, 100000, 1000, 1000, 12.3456, 0.99999, 123456.7, 35999.0)
+    assert len(show.title(step)) + len(show.detail(step)) + 3 <= 80
+
+
+def test_regression_shows_its_own_metrics() -> None:
+    epoch = Epoch(
+        3, 30, 0.1, {"loss": 0.5, "mae": 1.25}, {"loss": 0.5, "mae": 1.5, "rmse": 2.0, "r2": 0.9}, 1.0
+    )
+    assert show.text(epoch) == "epoch 3  loss 0.500  MAE 1.250  val loss 0.500  MAE 1.500  1.0 s"
+
+
+def test_results_are_as_wide_as_the_terminal_and_unbounded_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert show.width() is None
+    monkeypatch.setattr(sys, "stdout", Screen())
+    monkeypatch.setenv("COLUMNS", "80")
+    assert show.width() == 80
+
+
+names = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=120)
+
+
+@given(st.lists(st.tuples(names, st.integers(0, 10**6)), min_size=1, max_size=5))
+def test_a_table_fits_and_keeps_its_numbers(rows: list[tuple[str, int]]) -> None:
+    lines = show.table([("class", "n"), *rows], within=40)
+    assert all(len(line) <= 40 for line in lines)
+    assert [int(line.split()[-1]) for line in lines[1:]] == [n for _, n in rows]
+
+
+@given(names, st.integers(1, 130))
+def test_a_shortened_name_keeps_its_end(name: str, length: int) -> None:
+    short = show.shorten(name, length)
+    assert len(short) <= length
+    assert name.endswith(short.removeprefix("…"))
