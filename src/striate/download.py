@@ -12,18 +12,18 @@ import contextlib
 import hashlib
 import http.client
 import os
-import re
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from striate.errors import DownloadError
 from striate.events import Emit, Note, Working, ignore
 from striate.files import cannot_write, only_one, write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 ATTEMPTS = 5  # in a row without a new byte
@@ -46,55 +46,54 @@ class Remote:
 
 
 def fetch(
-    remote: Remote,
+    files: Sequence[Remote],
     folder: Path,
     *,
     offline: bool = False,
     timeout: float = 20.0,
     pause: float = 1.0,
     emit: Emit = ignore,
-) -> Path:
-    """Return the path of ``remote`` in ``folder``, downloaded if it is not there yet.
+) -> list[Path]:
+    """Return the paths of ``files`` in ``folder``; those that are not there, whole, are downloaded.
 
-    timeout: seconds without a byte after which a connection counts as broken.   pause: seconds before the
-    second attempt; doubled before each further one, up to five that bring nothing.
-    Raises DownloadError that says why it failed and where to put the file by hand.
+    offline: never.   timeout: seconds without a byte after which a connection counts as broken.
+    pause: seconds before the second attempt, doubled before each of up to five.
+    Raises DownloadError that says why it failed and how to provide the files by hand.
     """
-    path = folder / remote.name
-    lock = folder / f".{remote.name}.lock"
-    if matches(path, remote):
-        return path
-    if offline:
+    lacking = [file for file in files if not _matches(folder / file.name, file)]
+    if lacking and offline:
+        base = lacking[0].url.removesuffix(lacking[0].name)
         raise DownloadError(
-            f"{remote.name} is not whole in the cache, and --offline was given.",
-            by_hand([remote], folder),
+            f"--offline was given, and {len(lacking)} of {len(files)} cached files are missing or damaged.",
+            f"Without --offline they are downloaded. Or put {', '.join(file.name for file in lacking)} "
+            f"from {base} into {folder}.",
         )
-    if lock.exists():
-        emit(Note(f"Waiting for another download of {remote.name} to end."))
-    with only_one(lock, patience=2 * timeout):
-        if not matches(path, remote):  # it may have come while we waited
-            _fetch(_Partial(path, remote, lock), timeout, pause, emit)
-    return path
-
-
-def matches(path: Path, remote: Remote) -> bool:
-    """Tell whether the file is there, whole."""
-    return path.is_file() and path.stat().st_size == remote.size and _sha256(path) == remote.sha256
-
-
-def by_hand(files: list[Remote], folder: Path) -> str:
-    """Say how to provide files without a connection."""
-    base = files[0].url.removesuffix(files[0].name)
-    return f"Put {', '.join(file.name for file in files)} from {base} into {folder}, or run once without --offline."
+    for file in lacking:
+        partial = _Partial(folder / file.name, file)
+        if partial.lock.exists():
+            emit(Note(f"Waiting for another download of {file.name} to end."))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with only_one(partial.lock, patience=2 * timeout):
+                if not _matches(partial.path, file):  # it may have come while we waited
+                    _fetch(partial, timeout, pause, emit)
+        except OSError as error:
+            raise DownloadError(
+                cannot_write(partial.path, error).message,
+                "What arrived is kept. Free some space, or name another folder in STRIATE_CACHE.",
+            ) from error
+    return [folder / file.name for file in files]
 
 
 class _Partial:
     """A file on its way: what has arrived, and what the server called the version that it belongs to."""
 
-    def __init__(self, path: Path, remote: Remote, lock: Path) -> None:
-        self.path, self.remote, self.lock = path, remote, lock
+    def __init__(self, path: Path, remote: Remote) -> None:
+        self.path, self.remote = path, remote
+        self.lock = path.with_name(f".{path.name}.lock")
         self.part = path.with_name(f"{path.name}.part")
         self.tag = path.with_name(f"{path.name}.part.tag")
+        self.pieced = self.arrived > 0  # of several connections, perhaps of several versions
 
     @property
     def arrived(self) -> int:
@@ -105,7 +104,8 @@ class _Partial:
         return self.arrived >= self.remote.size
 
     def request(self) -> urllib.request.Request:
-        request = urllib.request.Request(self.remote.url, headers={"User-Agent": "striate"})  # noqa: S310 - ours
+        request = urllib.request.Request(self.remote.url)  # noqa: S310 - our own addresses
+        request.add_header("User-Agent", "striate")
         if self.arrived:
             request.add_header("Range", f"bytes={self.arrived}-")
             if self.tag.is_file():
@@ -122,88 +122,93 @@ class _Partial:
 
 
 def _fetch(partial: _Partial, timeout: float, pause: float, emit: Emit) -> None:
-    failures, best = 0, partial.arrived
-    continued = best > 0
+    """Ask for the file, and for the rest of it, until it is whole; OSErrors that come out are the disk's."""
+    failures, best, again = 0, partial.arrived, False
     while True:
         why = "" if partial.whole else _receive(partial, timeout, emit)
         if partial.whole:
             if _finished(partial):
                 return
-            if not continued:
-                raise _failed(partial, "what arrived has not the published SHA-256")
-            # The part of an earlier run may be of another version of the file: once more from the start.
-            continued, best = False, 0
             partial.drop()
+            if again or not partial.pieced:
+                raise _failed(partial, "what arrived does not have the published SHA-256")
+            again, best = True, 0  # once more from the start
             continue
-        failures = 0 if partial.arrived > best else failures + 1
+        # A connection must bring a thousandth to count, or a server could hold us for ever.
+        failures = 0 if partial.arrived > best + partial.remote.size // 1000 else failures + 1
         best = max(best, partial.arrived)
         if failures >= ATTEMPTS:
             raise _failed(partial, why)
+        seconds = min(pause * 2 ** max(failures - 1, 0), timeout)
+        emit(Note(f"{partial.remote.name}: {why}; trying again in {seconds:.0f} s."))
         partial.keep_alive()
-        time.sleep(min(pause * 2 ** max(failures - 1, 0), timeout))
+        time.sleep(seconds)
 
 
 def _receive(partial: _Partial, timeout: float, emit: Emit) -> str:
     """Append what one connection brings. Returns why it ended; raises DownloadError if hopeless."""
     try:
-        with urllib.request.urlopen(partial.request(), timeout=timeout) as response:  # noqa: S310 - see above
+        with _open(partial, timeout) as response:
             _append(partial, response, emit)
     except urllib.error.HTTPError as error:
-        with error:
-            if error.code == 416:  # nothing after what we have: it was of another, longer version
-                partial.drop()
-            elif error.code not in PASSING:
-                raise _failed(partial, f"the server answered {error.code} {error.reason}") from error
-            return f"the server answered {error.code} {error.reason}"
-    except urllib.error.URLError as error:
-        return f"{error.reason}"
-    except (OSError, http.client.HTTPException) as error:
-        return f"{error}" or type(error).__name__
-    return f"the connection ended after {partial.arrived} of {partial.remote.size} bytes"
+        why = f"the server answered {error.code} {error.reason}"
+        error.close()
+        if error.code == 416:  # nothing after what we have: that was of another, longer version
+            partial.drop()
+        elif error.code not in PASSING:
+            raise _failed(partial, why) from error
+        return why
+    except _Broken as broken:
+        return f"{broken}"
+    return f"the connection ended after {partial.arrived:,} of {partial.remote.size:,} bytes"
 
 
 def _append(partial: _Partial, response: http.client.HTTPResponse, emit: Emit) -> None:
-    offset = partial.arrived
-    continues = re.match(rf"bytes {offset}-", response.headers.get("Content-Range", ""))
-    if response.status != 206 or not continues:
-        if response.status == 206:  # not the range that was asked for
-            partial.drop()
+    remote, offset, told = partial.remote, partial.arrived, 0.0
+    if response.status == 206:
+        if response.headers.get("Content-Range") != f"bytes {offset}-{remote.size - 1}/{remote.size}":
+            partial.drop()  # not the rest that was asked for: from the start next time
             return
-        offset = 0  # no Range there, or another version: this is the whole file
-    remote, told = partial.remote, 0.0
-    try:
-        _remember(partial, response)
-        with open(partial.part, "r+b" if offset else "wb") as file:
-            file.seek(offset)
-            while offset < remote.size and (block := _read(response)):
-                offset += file.write(block[: remote.size - offset])
-                now = time.monotonic()
-                if now - told > 0.1 or offset == remote.size:
-                    told = now
-                    partial.keep_alive()
-                    emit(Working(f"Downloading {remote.name}", offset, remote.size, "bytes"))
-    except _Broken as broken:
-        raise broken.error from None
-    except OSError as error:
-        message = cannot_write(partial.part, error).message
-        raise DownloadError(
-            message,
-            "What arrived is kept. Free some space, or name another folder in the variable STRIATE_CACHE.",
-        ) from error
+    else:
+        offers = response.headers.get("Content-Length", str(remote.size))
+        if offers != str(remote.size):
+            raise _failed(partial, f"the server offers {offers} bytes, not {remote.size}")
+        offset = 0  # no Range there, or another version than ours: this is the whole file
+    partial.pieced = offset > 0
+    _remember(partial, response)
+    with open(partial.part, "ab" if offset else "wb") as file:
+        while offset < remote.size and (block := _read(response)):
+            offset += file.write(block[: remote.size - offset])
+            now = time.monotonic()
+            if now - told > 0.1 or offset == remote.size:
+                told = now
+                partial.keep_alive()
+                emit(Working(f"Downloading {remote.name}", offset, remote.size, "bytes"))
 
 
 class _Broken(Exception):  # noqa: N818
-    """The connection failed, not the disk: both are OSErrors."""
+    """The connection failed, not the disk: to Python both are OSErrors."""
 
-    def __init__(self, error: OSError | http.client.HTTPException) -> None:
-        self.error = error
+
+def _open(partial: _Partial, timeout: float) -> http.client.HTTPResponse:
+    try:
+        return cast(
+            "http.client.HTTPResponse",
+            urllib.request.urlopen(partial.request(), timeout=timeout),  # noqa: S310 - our own addresses
+        )
+    except urllib.error.HTTPError:
+        raise
+    except urllib.error.URLError as error:
+        raise _Broken(str(error.reason)) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _Broken(str(error) or type(error).__name__) from error
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read1(BLOCK)
     except (OSError, http.client.HTTPException) as error:
-        raise _Broken(error) from error
+        raise _Broken(str(error) or type(error).__name__) from error
 
 
 def _remember(partial: _Partial, response: http.client.HTTPResponse) -> None:
@@ -216,7 +221,7 @@ def _remember(partial: _Partial, response: http.client.HTTPResponse) -> None:
 
 
 def _finished(partial: _Partial) -> bool:
-    if not matches(partial.part, partial.remote):
+    if not _matches(partial.part, partial.remote):
         return False
     partial.part.replace(partial.path)
     partial.drop()
@@ -224,14 +229,15 @@ def _finished(partial: _Partial) -> bool:
 
 
 def _failed(partial: _Partial, why: str) -> DownloadError:
-    remote, arrived = partial.remote, partial.arrived
-    if partial.whole:
-        partial.drop()
-    kept = f" ({arrived:,} of {remote.size:,} bytes are kept)" if arrived and not partial.whole else ""
+    kept = f" ({partial.arrived:,} of {partial.remote.size:,} bytes are kept)" if partial.arrived else ""
     return DownloadError(
-        f"Could not download {remote.url}: {why}{kept}.",
+        f"Could not download {partial.remote.url}: {why}{kept}.",
         f"Run the command again to go on, or put the file into {partial.path.parent} yourself.",
     )
+
+
+def _matches(path: Path, remote: Remote) -> bool:
+    return path.is_file() and path.stat().st_size == remote.size and _sha256(path) == remote.sha256
 
 
 def _sha256(path: Path) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from striate.data import arrays, cifar, idx, listing
-from striate.download import Remote, by_hand, fetch, matches
+from striate.download import Remote, fetch
 from striate.errors import DownloadError, did_you_mean
 from striate.events import Emit, ignore
 from striate.files import cache_folder
@@ -96,17 +96,8 @@ def open_named(name: str, *, offline: bool = False, emit: Emit = ignore) -> Sour
         return arrays.digits()
     if name not in NAMED:
         raise DownloadError(f"Unknown data set {name!r}.", did_you_mean(name, NAMES))
-    files, folder = NAMED[name].files, cache_folder() / "datasets" / name
-    if offline:
-        lacking = [file for file in files if not matches(folder / file.name, file)]
-        if lacking:
-            raise DownloadError(
-                f"{name} is not whole in the cache, and --offline was given: "
-                f"{len(lacking)} of {len(files)} files are missing or damaged.",
-                by_hand(lacking, folder),
-            )
-    for file in files:
-        path = fetch(file, folder, offline=offline, emit=emit)
-    if len(files) == 1:
-        return cifar.open_listing(listing.open_tar(path), name)
+    folder = cache_folder() / "datasets" / name
+    paths = fetch(NAMED[name].files, folder, offline=offline, emit=emit)
+    if len(paths) == 1:
+        return cifar.open_listing(listing.open_tar(paths[0]), name)
     return idx.open_listing(listing.folder(folder), name, NAMED[name].classes)
