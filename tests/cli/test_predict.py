@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from typing import TYPE_CHECKING
 
 from striate.cli.predict import lines
 from striate.runs.predict import Prediction
 
 if TYPE_CHECKING:
-    import pytest
+    import io
+    from collections.abc import Callable
 
 CAT = Prediction("photos/a.jpg", "cat", 0.9312, (("cat", 0.9312), ("dog", 0.0688)))
 PRICE = Prediction("photos/b.jpg", 12.3456)
-
-
-class Screen(io.StringIO):
-    """A stream that says that it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def test_a_pipe_gets_tab_separated_values() -> None:
@@ -28,9 +20,8 @@ def test_a_pipe_gets_tab_separated_values() -> None:
     assert lines([PRICE]) == ["photos/b.jpg\t12.3456"]
 
 
-def test_a_terminal_gets_columns_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", Screen())
-    monkeypatch.setenv("COLUMNS", "80")
+def test_a_terminal_gets_columns_that_fit(terminal: Callable[[str], io.StringIO]) -> None:
+    terminal("stdout")
     deep = Prediction("a/" * 60 + "c.jpg", "dog", 0.5, (("dog", 0.5), ("cat", 0.5)))
     told = lines([CAT, deep])
     assert told[0].split() == ["file", "label", "probability", "next", "best"]
@@ -39,6 +30,6 @@ def test_a_terminal_gets_columns_that_fit(monkeypatch: pytest.MonkeyPatch) -> No
     assert told[2].startswith("…")
 
 
-def test_a_number_has_neither_probability_nor_second_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", Screen())
+def test_a_number_has_neither_probability_nor_second_best(terminal: Callable[[str], io.StringIO]) -> None:
+    terminal("stdout")
     assert [line.split() for line in lines([PRICE])] == [["file", "number"], ["photos/b.jpg", "12.35"]]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,6 +12,10 @@ from hypothesis import strategies as st
 
 from striate.cli import show
 from striate.events import Choice, Epoch, Event, Finished, Note, Step, Warned, Working
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable
 
 EVENTS: list[Event] = [
     Note("Reading photos."),
@@ -23,13 +26,6 @@ EVENTS: list[Event] = [
     Epoch(1, 10, 0.1, {"loss": 2.0, "accuracy": 0.25}, {"loss": 1.5, "accuracy": 0.5}, 12.34),
     Finished("runs/x", {"test": {"accuracy": 0.831}}, 590.0),
 ]
-
-
-class Screen(io.StringIO):
-    """A stream that says that it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def show_all(*, json: bool = False) -> None:
@@ -79,12 +75,10 @@ def test_a_finished_epoch_puts_off_the_next_line_of_progress(capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_a_terminal_gets_lines_that_fit_and_a_bar(monkeypatch: pytest.MonkeyPatch, colour: bool) -> None:
-    screen = Screen()
-    monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
+def test_a_terminal_gets_lines_that_fit_and_a_bar(
+    colour: bool, terminal: Callable[[str], io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = terminal("stderr")
     if colour:
         monkeypatch.delenv("NO_COLOR", raising=False)
     else:
@@ -100,9 +94,10 @@ def test_a_terminal_gets_lines_that_fit_and_a_bar(monkeypatch: pytest.MonkeyPatc
     assert any(line.startswith(" " * 25) and "small ones" in line for line in lines)
 
 
-def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Screen()
-    monkeypatch.setattr(sys, "stderr", screen)
+def test_a_dumb_terminal_gets_plain_lines(
+    terminal: Callable[[str], io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = terminal("stderr")
     monkeypatch.setenv("TERM", "dumb")
     show_all()
     assert "\x1b" not in screen.getvalue()
@@ -120,10 +115,11 @@ def test_regression_shows_its_own_metrics() -> None:
     assert show.text(epoch) == "epoch 3  loss 0.500  MAE 1.250  val loss 0.500  MAE 1.500  1.0 s"
 
 
-def test_results_are_as_wide_as_the_terminal_and_unbounded_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_as_wide_as_the_terminal_and_unbounded_in_a_pipe(
+    terminal: Callable[[str], io.StringIO],
+) -> None:
     assert show.width() is None
-    monkeypatch.setattr(sys, "stdout", Screen())
-    monkeypatch.setenv("COLUMNS", "80")
+    terminal("stdout")
     assert show.width() == 80
 
 
