@@ -186,7 +186,7 @@ def test_memory_mapped_pixels_give_the_same(tmp_path: Path) -> None:
 
 def test_weights_draw_rare_rows_more_often() -> None:
     weights = np.where(np.arange(50) < 5, 9.0, 1.0)  # five rows of fifty, as often as the other 45
-    made = batches(Augment(crop=0.3), batch=50, weights=weights)
+    made = batches(Augment(colour=0.3), batch=50, weights=weights)
     index = np.concatenate([made.at(epoch, 0).index for epoch in range(40)])
     assert abs(np.mean(index < 10) - 0.5) < 0.05
     assert set(index) == set(range(5, 55))
