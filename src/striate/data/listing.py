@@ -62,27 +62,34 @@ class Listing:
 
 
 def folder(path: Path, emit: Emit = ignore) -> Listing:
-    """List a folder and all below it. Links that lead out of it and links to folders are not followed."""
+    """List a folder and all below it.
+
+    Left out with a warning: links that lead out of it, links to folders, and names that no report can hold.
+    """
     files: list[str] = []
     folders: list[str] = []
-    outside: list[str] = []
+    left_out: list[str] = []
     root = os.path.realpath(path)
-    for parent, names, leaves in os.walk(root, onerror=_cannot_list):
-        names[:] = [name for name in names if not _hidden(name)]
-        for name in names + [leaf for leaf in leaves if not _hidden(leaf)]:
-            full = os.path.join(parent, name)  # noqa: PTH118 - a Path costs ten times as much
-            relative = Path(full).relative_to(root).as_posix()
-            mode = os.lstat(full).st_mode
-            if stat.S_ISLNK(mode) and (name in names or not _inside(full, root)):
-                outside.append(relative)
-            elif stat.S_ISDIR(mode):
-                folders.append(relative)
-            elif stat.S_ISLNK(mode) or stat.S_ISREG(mode):
-                files.append(relative)
-    if outside:
+    try:
+        for parent, names, leaves in os.walk(root, onerror=_raise):
+            names[:] = [name for name in names if not _hidden(name)]
+            for name in names + [leaf for leaf in leaves if not _hidden(leaf)]:
+                full = os.path.join(parent, name)  # noqa: PTH118 - a Path costs ten times as much
+                relative = full[len(root) :].lstrip(os.sep).replace(os.sep, "/")
+                mode = os.lstat(full).st_mode
+                is_link = stat.S_ISLNK(mode)
+                if not _is_text(relative) or (is_link and (name in names or not _inside(full, root))):
+                    left_out.append(relative)
+                elif stat.S_ISDIR(mode):
+                    folders.append(relative)
+                elif is_link or stat.S_ISREG(mode):
+                    files.append(relative)
+    except OSError as error:
+        raise unreadable(error.filename or path, error) from error
+    if left_out:
         emit(Warned(
-            f"{path}: {len(outside)} links to folders or to places outside were left out, "
-            f"the first is {min(outside)}."
+            f"{path}: {len(left_out)} entries were left out (links to folders or to places outside, or "
+            f"names that cannot be printed), the first is {min(left_out)!r}."
         ))  # fmt: skip
     return Listing(
         str(path),
@@ -101,19 +108,21 @@ def open_zip(path: Path) -> Listing:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 name = _member_name(info.filename, path)
+                folders.add(name if info.is_dir() else posixpath.dirname(name))
+                if info.is_dir() or _any_hidden(name):
+                    continue
+                _check_size(name, info.file_size, info.compress_size, path)
+                _check_packing(name, info, path)
                 if stat.S_ISLNK(info.external_attr >> 16):
                     _check_link(name, archive.read(info).decode(), path)
-                elif info.is_dir():
-                    folders.add(name)
-                elif not _any_hidden(name):
-                    _check_size(name, info.file_size, info.compress_size, path)
-                    _check_packing(name, info, path)
+                else:
                     members[name] = info
+        read = _Zip(path, _map(path), members)
     except DAMAGES as error:
         raise damaged(path, error) from error
     except OSError as error:
         raise unreadable(path, error) from error
-    return _archive(path, "zip", members, folders, _Zip(path, _map(path), members))
+    return _archive(path, "zip", members, folders, read)
 
 
 def open_tar(path: Path) -> Listing:
@@ -127,10 +136,9 @@ def open_tar(path: Path) -> Listing:
         with tarfile.open(fileobj=cast("IO[bytes]", content), mode="r:") as archive:
             for member in archive:
                 name = _member_name(member.name, path)
+                folders.add(name if member.isdir() else posixpath.dirname(name))
                 if member.issym() or member.islnk():
                     _check_link(name if member.issym() else "", member.linkname, path)
-                elif member.isdir():
-                    folders.add(name)
                 elif member.isreg() and not _any_hidden(name):
                     _check_size(name, member.size, member.size, path)
                     members[name] = (member.offset_data, member.size)
@@ -164,7 +172,9 @@ def damaged(path: Path | str, why: object) -> DataError:
 
 
 def unreadable(path: Path | str, error: OSError) -> DataError:
-    """Build the error for a file that the system does not hand out."""
+    """Build the error for a file that the system does not hand out, or that gzip or bz2 finds damaged."""
+    if error.errno is None:
+        return damaged(path, error)
     return DataError(f"Cannot read {path}: {error.strerror or error}.", "Check the file and its permissions.")
 
 
@@ -205,15 +215,15 @@ def _archive(
     path: Path, kind: str, members: dict[str, zipfile.ZipInfo] | dict[str, tuple[int, int]],
     folders: set[str], read: Callable[[str], bytes],
 ) -> Listing:  # fmt: skip
-    # Archives need not list their folders: those that files imply count too.
-    implied = {str(parent) for name in members for parent in _parents(name)}
-    every = sorted(name for name in folders | implied if name and not _any_hidden(name))
-    return Listing(str(path), kind, tuple(sorted(members)), tuple(every), read)
+    # Archives need not list their folders: those that others imply count too.
+    every = {parent for name in folders if name for parent in _and_parents(name)}
+    every = {name for name in every if not _any_hidden(name)}
+    return Listing(str(path), kind, tuple(sorted(members)), tuple(sorted(every)), read)
 
 
-def _parents(name: str) -> list[str]:
+def _and_parents(name: str) -> list[str]:
     parts = name.split("/")
-    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
 def _map(path: Path) -> mmap.mmap:
@@ -233,7 +243,11 @@ def _unpack(path: Path, opener: Callable[..., Any]) -> mmap.mmap:
 
 
 def _member_name(name: str, path: Path) -> str:
-    return posixpath.normpath(check_member(name, path.name).replace("\\", "/")).removeprefix("./")
+    if not _is_text(name):
+        raise DataError(
+            f"{path.name}: the name {name!r} cannot be printed.", "Rename it and pack the folder again."
+        )
+    return posixpath.normpath(check_member(name, path.name).replace("\\", "/"))
 
 
 def _check_link(name: str, target: str, path: Path) -> None:
@@ -268,8 +282,13 @@ def _bomb(path: Path, name: str) -> DataError:
     )
 
 
-def _cannot_list(error: OSError) -> None:
-    raise unreadable(str(error.filename), error)
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _is_text(name: str) -> bool:
+    """Tell whether a name fits a line of a report: no control characters, and Unicode (no lone surrogates)."""
+    return not any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _inside(link: str, root: str) -> bool:
