@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ def test_a_folder_and_its_zip_hold_the_same(tmp_path: Path) -> None:
         ("{folder}/photo", "Did you mean {folder}/photos?"),
         ("qqqqqqqqqqqq", "Known: digits, mnist, fashion-mnist, cifar10, cifar100."),
         ("bad\0name", "Known: "),
+        ("", "Known: "),
         ("x" * 5000, "Known: "),
     ],
 )
@@ -76,6 +78,13 @@ def test_a_file_that_is_not_what_it_says(tmp_path: Path, name: str, data: bytes,
         open_source(str(tmp_path / name))
     assert caught.value.hint
     assert "\n" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "photos.zip")
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        open_source(str(tmp_path / "photos.zip"))
 
 
 def test_an_archive_is_known_by_its_content_not_by_its_name(tmp_path: Path) -> None:

@@ -287,7 +287,7 @@ def _raise(error: OSError) -> None:
 
 
 def _is_text(name: str) -> bool:
-    """Tell whether a name fits a line of a report: no control characters, and Unicode (no lone surrogates)."""
+    """Tell whether a name fits a line of a report: no control characters, no lone surrogates."""
     return not any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in name)
 
 

@@ -70,7 +70,7 @@ def open_source(
     path = Path(data).expanduser()
     columns: tuple[str, ...] = ()
     column = None
-    if os.path.exists(path):  # noqa: PTH110 - Path.exists raises for impossible names
+    if data and os.path.exists(path):  # noqa: PTH110 - Path.exists raises for impossible names
         if path.suffix.lower() in {".csv", ".tsv"} and path.is_file():
             columns = manifest.columns(path)
             column = group.lower() if group and group.lower() in columns else None
@@ -131,6 +131,8 @@ def _kind_of_file(path: Path) -> str:
     """Tell what a file is: CSV, npz and IDX by its name, the others by their first bytes."""
     from striate.data import idx, listing
 
+    if not path.is_file():
+        raise DataError(f"{path} is neither a file nor a folder.", "Devices and pipes cannot be read twice.")
     suffix = path.suffix.lower()
     if suffix in {".csv", ".tsv"}:
         return "csv"
