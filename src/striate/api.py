@@ -15,43 +15,32 @@ import numpy as np
 
 from striate import events
 from striate.data import augment as augmentation
-from striate.data import split as splitting
-from striate.data.check import Check
-from striate.data.check import check as look_at
-from striate.data.duplicates import duplicate_groups
+from striate.data.folders import PICTURES
+from striate.data.pictures import Pictures, measured, prepare, targets_of
 from striate.data.preprocess import Preprocess
-from striate.data.sources import Source, open_source
-from striate.data.store import Store, Survey, build, survey
+from striate.data.sources import open_source
+from striate.data.store import build, survey
 from striate.errors import DataError, Diverged, Interrupted, RecipeError, RunError
-from striate.files import write_text
+from striate.files import write_csv, write_text
 from striate.runs import recipe as recipes
 from striate.runs.folder import Run, new_folder
-from striate.runs.load import load
+from striate.runs.load import load, preprocess_of
+from striate.runs.predict import predict as predict_batch
 from striate.runs.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from torch import nn
 
-    from striate.events import Choice, Emit
+    from striate.data.check import Check
+    from striate.events import Emit
     from striate.runs.predict import Prediction
+    from striate.training.loop import Job
     from striate.training.metrics import Classified, Measured
-    from striate.training.task import Classification, Regression
+    from striate.training.tune import Budget
 
 __all__ = ["check", "evaluate", "load", "predict", "train"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Pictures:
-    """A data set, decoded and split: what training and the check work on."""
-
-    source: Source
-    survey: Survey
-    store: Store
-    targets: NDArray[Any]  # (M,) class index, or number
-    split: dict[str, NDArray[np.int64]]
-    check: Check
 
 
 def check(
@@ -72,7 +61,7 @@ def check(
     source = open_source(str(data), task=task, group=group, offline=offline, emit=emit)
     seen = survey(source, emit)
     small = Preprocess(channels=seen.channels, size=32, fit="squash", dtype=seen.dtype)
-    return _pictures(source, seen, small, val=val, test=test, seed=seed, cache=False, emit=emit).check
+    return prepare(source, seen, small, val=val, test=test, seed=seed, cache=False, emit=emit).check
 
 
 def train(
@@ -93,183 +82,25 @@ def train(
     trust: allow a resumed run's model from outside striate.   settings: any field of the recipe; model may
     also be a function or a module.
     Raises StriateError for whatever a user can mend.
-
-    >>> run = train("digits", epochs=1, out=getfixture("tmp_path") / "run")  # doctest: +SKIP
     """
     started = time.monotonic()
     given = {name: value for name, value in settings.items() if value is not None}
-    own_model = given.pop("model") if not isinstance(given.get("model", ""), str) else None
+    own_model = None if isinstance(given.get("model", ""), str) else given.pop("model")
     if resume is not None:
         if data is not None or recipe is not None or given or out is not None:
-            raise RecipeError("--resume goes on with the run's own recipe and takes no other setting.", "Leave the other flags away, or start a new run.")
-        return _resume(load(resume, trust=trust, model=own_model), own_model, started, offline, emit)
+            raise RecipeError(
+                "--resume goes on with the run's own recipe and takes no other setting.",
+                "Leave the other flags away, or start a new run.",
+            )
+        return _resume(load(resume, trust=trust, model=own_model), started, offline, emit)
     asked = recipes.read(Path(recipe)) if isinstance(recipe, (str, Path)) else recipe or Recipe()
     if data is not None:
         given["data"] = str(data)
-    if "minutes" in given or "epochs" in given:
-        given.setdefault("steps", None)  # a recipe's number of steps gives way to a time or a count asked for now
-    if "epochs" in given:
-        given.setdefault("minutes", None)
+    # What a recipe holds of the length gives way to the length that is asked for now.
+    for longer, shorter in (("minutes", ("steps",)), ("epochs", ("steps", "minutes"))):
+        if longer in given:
+            given = dict.fromkeys(shorter) | given
     return _new(asked.replace(**given), own_model, started, None if out is None else Path(out), offline, emit)
-
-
-def _new(
-    asked: Recipe, own_model: Any, started: float, out: Path | None, offline: bool, emit: Emit
-) -> Run:
-    from striate.training import tune
-
-    augmentation.parse(asked.augment or "off", flips=True, photos=True)  # a misspelt one is told at once
-    source = open_source(asked.data, task=asked.task, group=asked.group, offline=offline, emit=emit)
-    seen = survey(source, emit)
-    facts = _facts(source, seen)
-    name = _name_of(own_model)
-    recipe, choices = tune.choose(asked if name is None else asked.replace(model=name), facts, own_model is not None)
-    chosen = augmentation.parse(
-        recipe.augment or "off", flips=not facts.signs, photos=facts.photos, grey=seen.channels == 1
-    )
-    recipe = recipe.replace(augment=str(chosen))
-    for choice in choices:
-        emit(choice)
-    assert recipe.size is not None
-    assert recipe.fit is not None
-    preprocess = Preprocess(channels=seen.channels, size=recipe.size, fit=recipe.fit, dtype=seen.dtype)
-    _fitting_model(own_model or recipe.model, source, recipe, preprocess)  # before the pictures are decoded
-    pictures = _pictures(source, seen, preprocess, val=recipe.val, test=recipe.test, seed=recipe.seed, emit=emit)
-    _tell(pictures.check, emit)
-    preprocess = _statistics(preprocess, pictures)
-    run = Run(new_folder(out, f"{_short(source.name)}-{_short(str(recipe.model))}"), trusted=True, given_model=own_model)
-    write_text(run.path / "split.csv", _split_csv(pictures))
-    return _train(run, recipe, pictures, preprocess, own_model, started, emit, choices=choices, resume=False)
-
-
-def _resume(run: Run, own_model: Any, started: float, offline: bool, emit: Emit) -> Run:
-    from striate.runs.load import preprocess_of
-
-    info, recipe = run.info, run.recipe
-    if info["status"] == "finished":
-        emit(events.Note(f"{run.path} is already finished; nothing to do."))
-        return run
-    source = open_source(recipe.data, task=recipe.task, group=recipe.group, offline=offline, emit=emit)
-    seen = survey(source, emit)
-    if seen.fingerprint(source) != info["data"]["fingerprint"]:
-        raise RunError(f"The data of {run.path}, {recipe.data}, have changed since it was started.", "Put the files back as they were, or start a new run.")
-    preprocess = preprocess_of(run)
-    pictures = _pictures(source, seen, preprocess, val=recipe.val, test=recipe.test, seed=recipe.seed, emit=emit)
-    choices = [events.Choice(**choice) for choice in info["choices"]]
-    emit(events.Note(f"Going on with {run.path}."))
-    return _train(run, recipe, pictures, preprocess, own_model, started, emit, choices=choices, resume=True)
-
-
-def _train(
-    run: Run,
-    recipe: Recipe,
-    pictures: Pictures,
-    preprocess: Preprocess,
-    own_model: Any,
-    started: float,
-    emit: Emit,
-    *,
-    choices: list[Choice],
-    resume: bool,
-) -> Run:
-    import torch
-
-    from striate.training import optim, tune
-    from striate.training.loop import Job, fit
-    from striate.training.schedule import GROWTH, side
-    from striate.training.task import for_training
-
-    source, split = pictures.source, pictures.split
-    device = torch.device(recipe.device)
-    task = for_training(
-        recipe.task,
-        pictures.targets[split["train"]],
-        source.classes,
-        smoothing=recipe.label_smoothing or 0.0,
-        balance=recipe.balance,
-    )
-    model = _fitting_model(own_model or recipe.model, source, recipe, preprocess)
-    optim.initialise(model, recipe.init, recipe.seed)
-    optim.drop_inputs_of_head(model, recipe.dropout)
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    draw_weights = None
-    if recipe.balance == "sampler" and recipe.task == "classification":
-        counts = np.bincount(pictures.targets[split["train"]], minlength=len(source.classes))
-        draw_weights = 1 / counts[pictures.targets[split["train"]]]
-    augment = augmentation.parse(recipe.augment or "off", flips=True, photos=True)
-    job = Job(model, task, pictures.store.pixels, pictures.targets, split, preprocess, augment, recipe, run, device, draw_weights)
-    batches = job.batches()
-    info: dict[str, Any] = {}
-    budget = None
-    if not resume:
-        if recipe.steps is None and recipe.minutes is not None:
-            sizes = sorted({side(preprocess.size, until - 1e-6, progressive=bool(recipe.progressive)) for until, _ in GROWTH})
-            costs = tune.seconds_per_step(model, task, lambda size: batches.at(0, 0, size), recipe, sizes)
-            ending = _seconds_to_end(costs[preprocess.size] / batches.batch, split)
-            left = recipe.minutes * 60 - (time.monotonic() - started) - ending
-            budget = tune.Budget(left, costs, preprocess.size, bool(recipe.progressive), emit)
-            recipe = recipe.replace(steps=budget.steps)
-            told = f"{recipe.minutes:g} minutes: {batches.batch / costs[preprocess.size]:.0f} pictures a second at {preprocess.size} pixels"
-            choices.append(events.Choice("steps", f"{budget.steps} ({budget.steps / batches.steps:.1f} epochs)", told))
-            emit(choices[-1])
-        elif recipe.steps is None:
-            assert recipe.epochs is not None
-            recipe = recipe.replace(steps=recipe.epochs * batches.steps)
-        job.recipe = recipe
-        info = _info(run, recipe, pictures, preprocess, model, task, choices)
-        _write(run, recipe, info)
-    else:
-        info = run.info
-    spent = info["seconds"]
-    try:
-        kept = fit(job, emit, resume=resume and (run.path / "checkpoint" / "state.safetensors").exists(), budget=budget)
-    except (Interrupted, Diverged) as error:
-        info |= {"status": type(error).__name__.lower(), "seconds": spent + time.monotonic() - started}
-        run.write_info(info)
-        raise
-    history = run.history
-    if budget is not None and history:  # the number that the clock left
-        recipe = recipe.replace(steps=history[-1]["step"])
-        write_text(run.path / "recipe.toml", recipe.toml())
-    _finish(run, job, kept, pictures, info, emit, spent, started)
-    return run
-
-
-def _finish(
-    run: Run, job: Any, kept: Any, pictures: Pictures, info: dict[str, Any], emit: Emit, spent: float, started: float
-) -> None:
-    """Score each split with the kept weights, once; write run.json and the report."""
-    from striate.report.story import tell
-    from striate.training.baseline import plain_answers
-    from striate.training.evaluate import evaluate as score
-
-    split, recipe = pictures.split, job.recipe
-    scores, answers = {}, {}
-    for name in ("val", "test"):
-        if name in split and len(split[name]):
-            answers[name], scores[name] = score(
-                kept, job.task, job.pixels, job.targets, split[name], job.preprocess,
-                precision=str(recipe.precision), device=str(job.device),
-            )  # fmt: skip
-    history = run.history
-    info["metrics"] = {name: scores[name].summary() for name in scores}
-    if history:
-        info["metrics"]["train"] = history[-1]["train"]
-    headline = "test" if "test" in scores else "val" if "val" in scores else None
-    plain = []
-    if headline is not None:
-        rows = split["train"], split[headline]
-        plain = plain_answers(
-            job.pixels[rows[0]], job.targets[rows[0]], job.pixels[rows[1]], job.targets[rows[1]],
-            task=recipe.task, classes=pictures.source.classes, seed=recipe.seed,
-        )  # fmt: skip
-        info["plain_answers"] = [dataclasses.asdict(answer) for answer in plain]
-    info |= {"status": "finished", "seconds": spent + time.monotonic() - started}
-    names = [pictures.source.samples[i].name for i in pictures.store.rows]
-    tell(job, info, names, scores, answers, plain)
-    info["seconds"] = spent + time.monotonic() - started
-    run.write_info(info)
-    emit(events.Finished(str(run.path), info["metrics"], info["seconds"]))
 
 
 def evaluate(
@@ -286,34 +117,33 @@ def evaluate(
     split: which part of the data; by default its test split where it has one, else everything.
     Raises DataError for a class that the run does not know.
     """
-    from striate.runs.load import preprocess_of
+    from striate.training import task as tasks
     from striate.training.evaluate import evaluate as score
-    from striate.training.task import Classification, Regression
 
-    info = run.info
-    preprocess = preprocess_of(run)
+    info, preprocess = run.info, preprocess_of(run)
+    classes = tuple(info["classes"])
     source = open_source(str(data), task=info["task"], group=group, offline=offline, emit=emit)
-    unknown = sorted({str(s.target) for s in source.samples} - set(info["classes"])) if info["classes"] else []
+    unknown = sorted({str(s.target) for s in source.samples} - set(classes)) if classes else []
     if unknown:
-        raise DataError(f"{data} has classes that {run.path} does not know: {', '.join(unknown[:5])}.", f"Its classes: {', '.join(info['classes'][:12])}.")
+        raise DataError(
+            f"{data} has classes that {run.path} does not know: {', '.join(unknown[:5])}.",
+            f"Its classes: {', '.join(classes[:12])}.",
+        )
     store = build(source, survey(source, emit), preprocess, emit=emit)
     for index, reason in sorted(store.unreadable.items()):
         emit(events.Warned(f"left out {source.samples[index].name}: {reason}"))
-    named = [source.samples[i].split for i in store.rows]
-    wanted = split or ("test" if "test" in named else None)
-    rows = np.array([i for i, name in enumerate(named) if wanted in (None, name)], np.int64)
+    splits = [source.samples[i].split for i in store.rows]
+    wanted = split or ("test" if "test" in splits else None)
+    rows = np.array([row for row, name in enumerate(splits) if wanted in {None, name}], np.int64)
     if not len(rows):
-        raise DataError(f"{data} has no pictures in the split {wanted!r}.", "Name another with --split.")
-    task: Classification | Regression
-    if info["task"] == "regression":
-        task = Regression(info["target"]["mean"], info["target"]["std"])
-    else:
-        task = Classification(tuple(info["classes"]))
-    targets = _targets(source, store, tuple(info["classes"]))
+        raise DataError(
+            f"{data} has no readable pictures in the split {wanted!r}.", "Name another with --split."
+        )
+    targets = targets_of(source, store, classes)
+    task = tasks.from_info(info)
     _, scores = score(
-        run.model, task, store.pixels, targets, rows, preprocess,
-        precision=run.recipe.precision or "float32", device="cpu",
-    )  # fmt: skip
+        run.model, task, store.pixels, targets, rows, preprocess, precision=run.precision, device="cpu"
+    )
     return scores
 
 
@@ -326,148 +156,242 @@ def predict(
     Returns: predictions, and (file, reason) for each that could not be read.
     Raises DataError for a path that does not exist or a folder without pictures.
     """
-    from striate.data.listing import PICTURES
-    from striate.runs.predict import predict as say
-
     files: list[Path] = []
     for path in map(Path, paths):
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file()) if path.is_dir() else [path]
-        if not inside or not path.exists():
-            raise DataError(f"{path} {'holds no pictures' if path.is_dir() else 'does not exist'}.", "Give pictures, or folders of pictures.")
+        if not path.exists():
+            raise DataError(f"{path} does not exist.", "Give pictures, or folders of pictures.")
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
+        if not inside:
+            raise DataError(f"{path} holds no pictures.", "Give pictures, or folders of pictures.")
         files += inside
     predictions, unreadable = [], []
-    for done, start in enumerate(range(0, len(files), 64)):
-        readable, reasons = say(run, files[start : start + 64])
+    for start in range(0, len(files), 64):
+        readable, reasons = predict_batch(run, files[start : start + 64])
         predictions += readable
         unreadable += reasons
-        emit(events.Working("predicting", min(len(files), 64 * (done + 1)), len(files)))
+        emit(events.Working("predicting", min(len(files), start + 64), len(files)))
     if csv is not None:
-        write_text(Path(csv), _predictions_csv(predictions))
+        rows = [
+            [p.file, str(p.label), "" if p.probability is None else f"{p.probability:.6f}"]
+            for p in predictions
+        ]
+        write_csv(Path(csv), ["file", "label", "probability"], rows)
     return predictions, unreadable
 
 
-def _predictions_csv(predictions: Sequence[Prediction]) -> str:
-    import csv
-    import io
+def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offline: bool, emit: Emit) -> Run:
+    """Check, choose, split: from what was asked to a run folder with a whole recipe, then train."""
+    from striate.training import task as tasks
+    from striate.training import tune
+    from striate.training.step import fitting_model
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "label", "probability"])
-    writer.writerows([p.file, p.label, "" if p.probability is None else f"{p.probability:.6f}"] for p in predictions)
-    return text.getvalue()
-
-
-def _pictures(
-    source: Source,
-    seen: Survey,
-    preprocess: Preprocess,
-    *,
-    val: float | None,
-    test: float | None,
-    seed: int,
-    emit: Emit,
-    cache: bool = True,
-) -> Pictures:
-    """Decode, find duplicates, split and check."""
-    store = build(source, seen, preprocess, cache=cache, emit=emit)
-    samples = [source.samples[i] for i in store.rows]
-    exact, near = duplicate_groups([seen.digests[i] for i in store.rows], store.thumbs)
-    groups = splitting.join(len(samples), exact, near, splitting.grouped([s.group for s in samples]))
-    targets = _targets(source, store, source.classes)
-    parts = splitting.split(targets, [s.split for s in samples], groups, val=val, test=test, seed=seed)
-    return Pictures(source, seen, store, targets, parts, look_at(source, seen, store, exact, near, parts))
-
-
-def _targets(source: Source, store: Store, classes: tuple[str, ...]) -> NDArray[Any]:
-    targets = [source.samples[i].target for i in store.rows]
-    if not classes:
-        return np.array(targets, np.float32)
-    index = {name: number for number, name in enumerate(classes)}
-    return np.array([index[str(name)] for name in targets], np.int64)
-
-
-def _facts(source: Source, seen: Survey) -> Any:
-    from striate.training.tune import Facts
-
-    sizes = np.asarray(seen.sizes, float)
-    training = sum(sample.split in (None, "train") for sample in source.samples)
-    return Facts(
-        pictures=training,
-        short_side=float(np.median(sizes.min(1))),
-        aspect=float(np.median(sizes.max(1) / sizes.min(1))),
-        channels=seen.channels,
-        classes=source.classes,
+    augmentation.parse(asked.augment or "off", flips=True, photos=True)  # a misspelt one is told at once
+    source = open_source(asked.data, task=asked.task, group=asked.group, offline=offline, emit=emit)
+    seen = survey(source, emit)
+    facts = tune.Facts.of(source, seen)
+    if own_model is not None:
+        asked = asked.replace(model=_name_of(own_model))
+    if Path(asked.data).exists():  # a resumed or repeated run may be started from another folder
+        asked = asked.replace(data=str(Path(asked.data).resolve()))
+    recipe, choices = tune.choose(asked, facts)
+    for choice in choices:
+        emit(choice)
+    assert recipe.size is not None
+    assert recipe.fit is not None
+    preprocess = Preprocess(channels=seen.channels, size=recipe.size, fit=recipe.fit, dtype=seen.dtype)
+    # A model that does not fit says so before the pictures are decoded.
+    fitting_model(
+        own_model or recipe.model, tasks.untrained(recipe.task, source.classes), preprocess, recipe.seed
     )
-
-
-def _fitting_model(model: Any, source: Source, recipe: Recipe, preprocess: Preprocess) -> Any:
-    """Build the network from the run's seed and try it on one empty batch."""
-    import torch
-    from torch import nn
-
-    from striate.data.batches import Batch
-    from striate.models.registry import build as build_model
-    from striate.training.step import try_out
-    from striate.training.task import for_training
-
-    task = for_training(recipe.task, np.zeros(1, np.int64), source.classes, smoothing=0.0, balance="none")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        built = (
-            model
-            if isinstance(model, nn.Module)
-            else build_model(model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size)
+    pictures = prepare(
+        source, seen, preprocess, val=recipe.val, test=recipe.test, seed=recipe.seed, emit=emit
+    )
+    for warning in pictures.check.warnings:
+        emit(events.Warned(warning))
+    preprocess = measured(preprocess, pictures.store.pixels, pictures.split["train"])
+    name = f"{_piece(source.name)}-{_piece(str(recipe.model))}"
+    run = Run(new_folder(out, name), trusted=True, given_model=own_model)
+    write_csv(run.path / "split.csv", ["path", "label", "split"], pictures.split_table())
+    job = _job(run, recipe, pictures, preprocess)
+    budget = None
+    if recipe.steps is None:
+        if recipe.minutes is not None:
+            budget, choice = _plan(job, recipe.minutes * 60 - (time.monotonic() - started), emit)
+            choices.append(choice)
+            emit(choice)
+        assert recipe.epochs is not None or budget is not None
+        job.recipe = recipe.replace(
+            steps=budget.steps if budget else (recipe.epochs or 1) * job.batches().steps
         )
-        inputs = torch.zeros(2, preprocess.channels, preprocess.size, preprocess.size)
-        try_out(built, task, Batch(inputs, torch.zeros(2), None, None, np.zeros(2, np.intp)))
-    return built
+    info = _info(job, pictures, choices)
+    write_text(run.path / "recipe.toml", job.recipe.toml())
+    run.write_info(info)
+    return _fit(job, pictures, info, started, emit, resume=False, budget=budget)
 
 
-def _statistics(preprocess: Preprocess, pictures: Pictures) -> Preprocess:
-    """Measure scale, mean and deviation on the training pictures (at most 4,096 of them, evenly taken)."""
-    rows = pictures.split["train"]
-    rows = np.sort(rows)[:: max(1, len(rows) // 4096)]
-    sample = np.asarray(pictures.store.pixels[rows], np.float32)
-    channels = sample.shape[-1]
-    low, high = (0.0,) * channels, (255.0,) * channels
-    if preprocess.dtype != "uint8":
-        low, high = (tuple(map(float, np.percentile(sample, q, axis=(0, 1, 2)))) for q in (0.1, 99.9))
-        high = tuple(h if h > l else l + 1 for l, h in zip(low, high, strict=True))  # noqa: E741
-    scaled = (sample - np.float32(low)) / (np.float32(high) - np.float32(low))
-    mean, std = scaled.mean((0, 1, 2), np.float64), scaled.std((0, 1, 2), np.float64)
-    return dataclasses.replace(
+def _resume(run: Run, started: float, offline: bool, emit: Emit) -> Run:
+    """Go on with an unfinished run, on the same data."""
+    info, recipe = run.info, run.recipe
+    if info["status"] == "finished":
+        emit(events.Note(f"{run.path} is already finished; nothing to do."))
+        return run
+    source = open_source(recipe.data, task=recipe.task, group=recipe.group, offline=offline, emit=emit)
+    seen = survey(source, emit)
+    if seen.fingerprint(source) != info["data"]["fingerprint"]:
+        raise RunError(
+            f"The data of {run.path}, {recipe.data}, have changed since it was started.",
+            "Put the files back as they were, or start a new run.",
+        )
+    preprocess = preprocess_of(run)
+    pictures = prepare(
+        source, seen, preprocess, val=recipe.val, test=recipe.test, seed=recipe.seed, emit=emit
+    )
+    job = _job(run, recipe, pictures, preprocess)
+    emit(events.Note(f"Going on with {run.path}."))
+    return _fit(job, pictures, info, started, emit, resume=True)
+
+
+def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -> Job:
+    """Put together what the loop works on, the network with its first weights included."""
+    import torch
+
+    from striate.training import optim
+    from striate.training import task as tasks
+    from striate.training.loop import Job
+    from striate.training.step import fitting_model
+
+    train_targets = pictures.targets[pictures.split["train"]]
+    task = tasks.for_training(recipe, train_targets, pictures.source.classes)
+    model = fitting_model(run.given_model or recipe.model, task, preprocess, recipe.seed)
+    optim.initialise(model, recipe.init, recipe.seed)
+    optim.drop_inputs_of_head(model, recipe.dropout)
+    device = torch.device(recipe.device)
+    draw_weights = None
+    if recipe.balance == "sampler" and recipe.task == "classification":
+        draw_weights = 1 / np.bincount(train_targets)[train_targets]
+    return Job(
+        model.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
+        task,
+        pictures.store.pixels,
+        pictures.targets,
+        pictures.split,
         preprocess,
-        low=low,
-        high=high,
-        mean=tuple(mean.tolist()),
-        std=tuple(np.where(std > 1e-6, std, 1.0).tolist()),
+        augmentation.parse(recipe.augment or "off", flips=True, photos=True),
+        recipe,
+        run,
+        device,
+        draw_weights,
     )
 
 
-def _info(
-    run: Run,
-    recipe: Recipe,
+def _plan(job: Job, seconds: float, emit: Emit) -> tuple[Budget, events.Choice]:
+    """Measure the first steps and turn the time that is left into a number of steps."""
+    from striate.training import tune
+
+    recipe, batches, began = job.recipe, job.batches(), time.monotonic()
+    size, progressive = job.preprocess.size, bool(recipe.progressive)
+    sizes = tune.sides(size, progressive=progressive)
+    costs = tune.seconds_per_step(job.model, job.task, lambda side: batches.at(0, 0, side), recipe, sizes)
+    held_out = sum(len(rows) for name, rows in job.split.items() if name != "train")
+    # The last evaluation costs a third of a step a picture; the plain answers and the report some seconds.
+    ending = 10.0 + held_out * costs[size] / batches.batch / 3 * 1.2
+    budget = tune.Budget(seconds - ending - (time.monotonic() - began), costs, size, progressive, emit)
+    speeds = ", ".join(f"{batches.batch / costs[side]:.0f} a second at {side} pixels" for side in sizes)
+    value = f"{budget.steps} ({budget.steps / batches.steps:.1f} epochs)"
+    return budget, events.Choice("steps", value, f"{recipe.minutes:g} minutes; pictures trained on: {speeds}")
+
+
+def _fit(
+    job: Job,
     pictures: Pictures,
-    preprocess: Preprocess,
-    model: Any,
-    task: Classification | Regression,
-    choices: Sequence[Choice],
-) -> dict[str, Any]:
+    info: dict[str, Any],
+    started: float,
+    emit: Emit,
+    *,
+    resume: bool,
+    budget: Budget | None = None,
+) -> Run:
+    """Train, then score each split with the kept weights, once, and tell the story."""
+    from striate.training.loop import fit
+
+    run, before = job.run, info["seconds"]
+
+    def spent() -> float:
+        return float(before + time.monotonic() - started)
+
+    try:
+        kept = fit(job, emit, resume=resume, budget=budget)
+    except (Interrupted, Diverged) as error:
+        run.write_info(info | {"status": type(error).__name__.lower(), "seconds": spent()})
+        raise
+    if budget is not None:  # the number of steps that the clock left
+        job.recipe = job.recipe.replace(steps=run.history[-1]["step"])
+        write_text(run.path / "recipe.toml", job.recipe.toml())
+    _score(job, kept, pictures, info | {"status": "finished", "seconds": spent()})
+    run.write_info(run.info | {"seconds": spent()})
+    emit(events.Finished(str(run.path), run.metrics, spent()))
+    return run
+
+
+def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) -> None:
+    """Write the final figures and the report. Validation and test are each looked at once here."""
+    from striate.report.story import tell
+    from striate.training.baseline import plain_answers
+    from striate.training.evaluate import evaluate as score
+
+    split, recipe = job.split, job.recipe
+    scores, answers = {}, {}
+    for name in ("test", "val"):
+        if len(split.get(name, ())):
+            answers[name], scores[name] = score(
+                kept,
+                job.task,
+                job.pixels,
+                job.targets,
+                split[name],
+                job.preprocess,
+                precision=job.precision,
+                device=str(job.device),
+            )
+    info["metrics"] = {name: scores[name].summary() for name in scores} | {
+        "train": job.run.history[-1]["train"]
+    }
+    headline = next(iter(scores), None)
+    plain = []
+    if headline is not None:
+        plain = plain_answers(
+            job.pixels,
+            job.targets,
+            split["train"],
+            split[headline],
+            task=recipe.task,
+            classes=pictures.source.classes,
+            seed=recipe.seed,
+        )
+    info["plain_answers"] = [dataclasses.asdict(answer) for answer in plain]
+    job.run.write_info(info)
+    tell(job, info, pictures.names, scores, answers, plain)
+
+
+def _info(job: Job, pictures: Pictures, choices: Sequence[events.Choice]) -> dict[str, Any]:
+    """Gather what run.json says from the start."""
     import torch
 
     source = pictures.source
     return {
-        "run": run.path.name,
+        "run": job.run.path.name,
         "status": "training",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "task": recipe.task,
-        "model": recipe.model,
+        "task": job.recipe.task,
+        "model": job.recipe.model,
         "classes": list(source.classes),
-        "target": None if recipe.task == "classification" else {"mean": task.mean, "std": task.std},  # type: ignore[union-attr]
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "target": job.task.scale,
+        "parameters": sum(p.numel() for p in job.model.parameters()),
         "seconds": 0.0,
         "metrics": {},
-        "preprocess": preprocess.json(),
+        "preprocess": job.preprocess.json(),
         "data": {
             "name": source.name,
             "kind": source.kind,
@@ -476,58 +400,25 @@ def _info(
         },
         "choices": [dataclasses.asdict(choice) for choice in choices],
         "check": pictures.check.json(),
-        "versions": {"python": platform.python_version()} | {n: metadata.version(n) for n in ("striate", "torch", "numpy", "pillow")},
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in ("striate", "torch", "numpy", "pillow")},
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
-            "device": recipe.device,
+            "device": job.recipe.device,
             "instructions": torch.backends.cpu.get_cpu_capability(),
         },
     }
 
 
-def _write(run: Run, recipe: Recipe, info: dict[str, Any]) -> None:
-    write_text(run.path / "recipe.toml", recipe.toml())
-    run.write_info(info)
-
-
-def _seconds_to_end(seconds_per_picture: float, split: dict[str, NDArray[np.int64]]) -> float:
-    """Time for the last evaluation (a third of a step a picture), the plain answers and the report."""
-    held_out = sum(len(rows) for name, rows in split.items() if name != "train")
-    return 10.0 + held_out * seconds_per_picture / 3 * 1.2
-
-
-def _tell(found: Check, emit: Emit) -> None:
-    for warning in found.warnings:
-        emit(events.Warned(warning))
-
-
-def _split_csv(pictures: Pictures) -> str:
-    import csv
-    import io
-
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "split"])
-    side_of = {int(row): name for name, rows in pictures.split.items() for row in rows}
-    for row, index in enumerate(pictures.store.rows):
-        sample = pictures.source.samples[index]
-        writer.writerow([sample.name, sample.target, side_of.get(row, "")])
-    return text.getvalue()
-
-
-def _name_of(own_model: Any) -> str | None:
-    if own_model is None:
-        return None
+def _name_of(own_model: Any) -> str:
     found = own_model if hasattr(own_model, "__qualname__") else type(own_model)
     return f"{found.__module__}:{found.__qualname__}"
 
 
-def _short(name: str) -> str:
+def _piece(name: str) -> str:
     """Make a piece of a folder's name."""
     stem = Path(name).name.split(".")[0] or "run"
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem)[:40]
-
-

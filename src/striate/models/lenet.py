@@ -23,7 +23,9 @@ def lenet5(classes: int = 10, channels: int = 1, size: int = 28) -> nn.Module:
     61706
     """
     if size < 12:
-        raise ModelError(f"lenet5 needs pictures of at least 12 pixels. Received: size={size}.", "Give --size 28.")
+        raise ModelError(
+            f"lenet5 needs pictures of at least 12 pixels. Received: size={size}.", "Give --size 28."
+        )
     side = (size // 2 - 4) // 2  # after S4: 5 for 28 pixels
     return nn.Sequential(
         OrderedDict(

@@ -10,7 +10,9 @@ from itertools import pairwise
 from torch import nn
 
 
-def mlp(classes: int = 10, channels: int = 1, size: int = 28, widths: tuple[int, ...] = (300, 100)) -> nn.Module:
+def mlp(
+    classes: int = 10, channels: int = 1, size: int = 28, widths: tuple[int, ...] = (300, 100)
+) -> nn.Module:
     """Build a perceptron with ReLU between its layers.
 
     Takes (N, channels, size, size), gives (N, classes).

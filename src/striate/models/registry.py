@@ -39,7 +39,9 @@ def build(model: str | Builder, *, classes: int, channels: int, size: int) -> nn
             "It is called with those of classes, channels and size that it names. Add --debug for its traceback.",
         ) from error
     if not isinstance(built, nn.Module):
-        raise ModelError(f"The model {model} returned {type(built).__name__}, not an nn.Module.", "Return the network.")
+        raise ModelError(
+            f"The model {model} returned {type(built).__name__}, not an nn.Module.", "Return the network."
+        )
     return built
 
 
@@ -54,7 +56,9 @@ def find(name: str) -> Builder:
         return MODELS[name]
     module_name, colon, function_name = name.partition(":")
     if not colon or not function_name or not module_name:
-        raise ModelError(f"Unknown model {name!r}.", f"{did_you_mean(name, MODELS)} Yours: package.module:function.")
+        raise ModelError(
+            f"Unknown model {name!r}.", f"{did_you_mean(name, MODELS)} Yours: package.module:function."
+        )
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -68,7 +72,9 @@ def find(name: str) -> Builder:
     function = getattr(module, function_name, None)
     if not callable(function):
         names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise ModelError(f"{module_name} has no function {function_name!r}.", did_you_mean(function_name, names))
+        raise ModelError(
+            f"{module_name} has no function {function_name!r}.", did_you_mean(function_name, names)
+        )
     return function
 
 

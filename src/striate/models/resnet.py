@@ -26,7 +26,9 @@ class PadShortcut(nn.Module):
         self.new = out_channels - in_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))
+        return F.pad(
+            x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.new // 2, self.new - self.new // 2)
+        )
 
 
 def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
@@ -39,7 +41,9 @@ def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and the input added to their output (paper, figure 5, left)."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, downsample: nn.Module | None) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, downsample: nn.Module | None
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(out_channels)
@@ -61,7 +65,9 @@ class ResNet(nn.Module):
         super().__init__()
         stages, small = STAGES[name], name == "resnet20"
         width = stages[0][0]
-        self.conv1 = nn.Conv2d(channels, width, 3 if small else 7, 1 if small else 2, 1 if small else 3, bias=False)
+        self.conv1 = nn.Conv2d(
+            channels, width, 3 if small else 7, 1 if small else 2, 1 if small else 3, bias=False
+        )
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, 2, padding=1)
         self.stages = len(stages)

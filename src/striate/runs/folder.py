@@ -1,12 +1,12 @@
 """The run folder: everything about one training, in files that a person can read.
 
-    recipe.toml          what was asked, fully resolved
-    run.json             what happened: classes, preprocessing, versions, hardware, data, metrics
-    split.csv            which picture was on which side
-    history.jsonl        one line an epoch
-    model.safetensors    the weights that are kept
-    checkpoint/          where to go on from
-    report.html          the story
+recipe.toml          what was asked, fully resolved
+run.json             what happened: classes, preprocessing, versions, hardware, data, metrics
+split.csv            which picture was on which side
+history.jsonl        one line an epoch
+model.safetensors    the weights that are kept
+checkpoint/          where to go on from
+report.html          the story
 """
 
 from __future__ import annotations
@@ -54,11 +54,19 @@ class Run:
             info = json.loads(path.read_text(encoding="utf-8"))
             version = info["format"]
         except FileNotFoundError as error:
-            raise RunError(f"{self.path} is not a run folder: it has no run.json.", "Give the folder that striate train printed.") from error
+            raise RunError(
+                f"{self.path} is not a run folder: it has no run.json.",
+                "Give the folder that striate train printed.",
+            ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path} is damaged: {' '.join(str(error).split())[:120]}", "Restore the file or train again.") from error
+            raise RunError(
+                f"{path} is damaged: {' '.join(str(error).split())[:120]}", "Restore the file or train again."
+            ) from error
         if version != FORMAT:
-            raise RunError(f"{self.path} was written by another version of striate (format {version}).", f"This version reads format {FORMAT}: update striate.")
+            raise RunError(
+                f"{self.path} was written by another version of striate (format {version}).",
+                f"This version reads format {FORMAT}: update striate.",
+            )
         return dict(info)
 
     @property
@@ -81,6 +89,11 @@ class Run:
     def metrics(self) -> dict[str, dict[str, float]]:
         """Final figures of each split."""
         return dict(self.info["metrics"])
+
+    @property
+    def precision(self) -> str:
+        """Numbers the network was trained with, and answers with."""
+        return self.recipe.precision or "float32"
 
     @cached_property
     def model(self) -> torch.nn.Module:
@@ -109,7 +122,9 @@ class Run:
 
     def write_history(self, lines: Sequence[dict[str, Any]]) -> None:
         """Write history.jsonl whole; it is small."""
-        write_text(self.path / "history.jsonl", "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
+        write_text(
+            self.path / "history.jsonl", "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+        )
 
     def _repr_html_(self) -> str:
         info = self.info
@@ -121,7 +136,8 @@ class Run:
         )
         return (
             f"<b>{html.escape(str(info['model']))}</b> on {html.escape(str(info['data']['name']))}"
-            f" ({html.escape(info['status'])}): <code>{html.escape(str(self.path))}</code><table>{figures}</table>"
+            f" ({html.escape(info['status'])}): <code>{html.escape(str(self.path))}</code>"
+            f"<table>{figures}</table>"
         )
 
 
@@ -132,8 +148,8 @@ def new_folder(out: Path | None, name: str) -> Path:
     """
     if out is not None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            hint = f"Continue it with --resume {out}, or choose another --out." if (out / "run.json").exists() else "Choose another --out."
-            raise RunError(f"{out} already exists and is not empty.", hint)
+            resumable = f"Go on with --resume {out}, or c" if (out / "run.json").exists() else "C"
+            raise RunError(f"{out} already exists and is not empty.", f"{resumable}hoose another --out.")
         return _made(out)
     root = Path("runs")
     number = 1
@@ -145,7 +161,9 @@ def new_folder(out: Path | None, name: str) -> Path:
         except FileExistsError:
             number += 1
         except OSError as error:
-            raise RunError(f"Cannot make the run folder {path}: {error.strerror}.", "Choose another place with --out.") from error
+            raise RunError(
+                f"Cannot make the run folder {path}: {error.strerror}.", "Choose another place with --out."
+            ) from error
         else:
             return path
 
@@ -154,5 +172,7 @@ def _made(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"Cannot make the run folder {path}: {error.strerror}.", "Choose another place with --out.") from error
+        raise RunError(
+            f"Cannot make the run folder {path}: {error.strerror}.", "Choose another place with --out."
+        ) from error
     return path

@@ -45,7 +45,9 @@ def model_of(run: Run) -> torch.nn.Module:
         model = chosen
     else:
         if run.given_model is None and not run.trusted and not is_ours(info["model"]):
-            raise RunError(f"The model {info['model']} is code from outside striate.", "Open the run with trust=True.")
+            raise RunError(
+                f"The model {info['model']} is code from outside striate.", "Open the run with trust=True."
+            )
         model = build(chosen, classes=outputs, channels=preprocess.channels, size=preprocess.size)
     path = run.path / "model.safetensors"
     tensors, _ = weights.read(path)
@@ -58,4 +60,6 @@ def preprocess_of(run: Run) -> Preprocess:
     try:
         return preprocess_from_json(run.info["preprocess"])
     except KeyError as error:
-        raise RunError(f"{run.path / 'run.json'} holds no {error}.", "The run is damaged or was never finished.") from error
+        raise RunError(
+            f"{run.path / 'run.json'} holds no {error}.", "The run is damaged or was never finished."
+        ) from error

@@ -60,7 +60,9 @@ def from_pixels(run: Run, names: Sequence[str], pixels: NDArray[Any], *, batch: 
     """Predict for prepared pixels (N, size, size, C)."""
     info, precision = run.info, run.recipe.precision or "float32"
     rows = np.arange(len(pixels))
-    found = outputs(run.model, pixels, rows, preprocess_of(run), precision=precision, device="cpu", batch=batch)
+    found = outputs(
+        run.model, pixels, rows, preprocess_of(run), precision=precision, device="cpu", batch=batch
+    )
     if info["task"] == "regression":
         numbers = (found[:, 0] * info["target"]["std"] + info["target"]["mean"]).tolist()
         return [Prediction(name, number) for name, number in zip(names, numbers, strict=True)]

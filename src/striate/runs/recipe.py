@@ -12,7 +12,7 @@ import json
 import math
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -67,7 +67,9 @@ class Recipe:
     """For uneven classes: weigh the loss, or draw rare classes more often."""
     ema: Annotated[float, Ge(0), Lt(1)] | None = None
     """Decay of a running average of the weights, which is what is kept; 0 is off."""
-    init: Annotated[str, "default|xavier_uniform|xavier_normal|he_uniform|he_normal|zeros|normal:STD"] = "default"
+    init: Annotated[str, "default|xavier_uniform|xavier_normal|he_uniform|he_normal|zeros|normal:STD"] = (
+        "default"
+    )
     """First weights: default, xavier_uniform, xavier_normal, he_uniform, he_normal, zeros, normal:STD."""
     dropout: Share = 0.0
     """Share of the last layer's inputs that are dropped in training."""
@@ -82,7 +84,7 @@ class Recipe:
     test: Share | None = None
     """Share of the pictures kept for the final test, where the data brings no test split."""
     group: str | None = None
-    """CSV column or regular expression on the file name: pictures of one group stay on one side of a split."""
+    """CSV column or regular expression on file names: a group's pictures stay on one side of a split."""
     precision: Literal["float32", "bfloat16"] | None = None
     """Numbers the network computes with."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -128,11 +130,15 @@ def check(values: Mapping[str, Any]) -> Recipe:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else "?"
         flag = "--" + key.replace("_", "-")
-        raise RecipeError(f"{flag}: {first['msg']}. Received: {values.get(key)!r}.", helps().get(key, "")) from error
+        raise RecipeError(
+            f"{flag}: {first['msg']}. Received: {values.get(key)!r}.", helps().get(key, "")
+        ) from error
     for key in names:
         value = getattr(recipe, key)
         if isinstance(value, float) and not math.isfinite(value):
-            raise RecipeError(f"--{key.replace('_', '-')}: must be a finite number. Received: {value}.", helps()[key])
+            raise RecipeError(
+                f"--{key.replace('_', '-')}: must be a finite number. Received: {value}.", helps()[key]
+            )
     _check_init(recipe.init)
     return recipe
 
@@ -155,9 +161,13 @@ def read(path: Path) -> Recipe:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(f"Cannot read the recipe {path}: {error.strerror}.", "Give the path of a recipe.toml.") from error
+        raise RecipeError(
+            f"Cannot read the recipe {path}: {error.strerror}.", "Give the path of a recipe.toml."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}.", "Compare it with a run folder's recipe.toml.") from error
+        raise RecipeError(
+            f"{path} is not TOML: {error}.", "Compare it with a run folder's recipe.toml."
+        ) from error
     return check(values)
 
 

@@ -39,9 +39,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             note = json.loads((file.metadata() or {}).get("note", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118 - not a dict
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing.", "The run was stopped before its first save, or files were removed.") from error
+        raise RunError(
+            f"{path} is missing.", "The run was stopped before its first save, or files were removed."
+        ) from error
     except (SafetensorError, ValueError, OSError) as error:
-        raise RunError(f"{path} is damaged: {' '.join(str(error).split())[:120]}", "Restore the file or train again.") from error
+        raise RunError(
+            f"{path} is damaged: {' '.join(str(error).split())[:120]}", "Restore the file or train again."
+        ) from error
 
 
 def fill(model: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -50,7 +54,9 @@ def fill(model: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> N
         model.load_state_dict(dict(tensors))
     except RuntimeError as error:
         first = " ".join(str(error).split("\n")[1:2]).strip() or str(error).split("\n", maxsplit=1)[0]
-        raise RunError(f"{path} does not fit the model: {first[:160]}", "The model's code has changed since the run.") from error
+        raise RunError(
+            f"{path} does not fit the model: {first[:160]}", "The model's code has changed since the run."
+        ) from error
 
 
 def optimiser_state(optimiser: Optimizer) -> tuple[dict[str, Tensor], dict[str, float]]:

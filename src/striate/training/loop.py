@@ -15,7 +15,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from striate.data.batches import Batches, ahead
@@ -30,6 +29,7 @@ from striate.training.step import drawing, training_step
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
     from torch import nn
 
@@ -56,6 +56,11 @@ class Job:
     run: Run
     device: torch.device
     draw_weights: NDArray[Any] | None = None  # for --balance sampler
+
+    @property
+    def precision(self) -> str:
+        """Numbers to compute with."""
+        return self.recipe.precision or "float32"
 
     def batches(self) -> Batches:
         """Make the seeded sequence of training batches."""
@@ -93,6 +98,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     assert recipe.steps is not None
     assert recipe.lr is not None
     path = job.run.path / "checkpoint" / "state.safetensors"
+    resume = resume and path.exists()
     state = checkpoint.restore(path, tensors) if resume else State(steps=recipe.steps)
     began = time.monotonic() - state.seconds
     last_epoch = math.ceil(state.steps / batches.steps)
@@ -113,16 +119,27 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
         save()
     job.model.train()
     with _interrupts() as interrupted:
-        for batch in ahead(prepare, itertools.count(state.step), workers=0 if job.device.type == "cpu" else 2):
+        for batch in ahead(
+            prepare, itertools.count(state.step), workers=0 if job.device.type == "cpu" else 2
+        ):
             if state.step >= state.steps or state.stopped:
                 break
-            lr = recipe.lr * rate(recipe.schedule, state.step / state.steps, recipe.warmup) * state.plateau.factor
+            lr = (
+                recipe.lr
+                * rate(recipe.schedule, state.step / state.steps, recipe.warmup)
+                * state.plateau.factor
+            )
             for group in tensors.optimiser.param_groups:
                 group["lr"] = lr
 
             with drawing(recipe.seed, state.step):
                 loss, hits = training_step(
-                    job.model, job.task, batch, tensors.optimiser, precision=str(recipe.precision), clip=recipe.clip
+                    job.model,
+                    job.task,
+                    batch,
+                    tensors.optimiser,
+                    precision=str(recipe.precision),
+                    clip=recipe.clip,
                 )
             if not math.isfinite(loss.item()):
                 raise _diverged(job, state.step, path)
@@ -146,7 +163,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
                 save()
                 weights.write(job.run.path / "model.safetensors", tensors.kept.state_dict())
                 raise Interrupted(
-                    f"Stopped after step {state.step} of {state.steps}; everything is saved in {job.run.path}.",
+                    f"Stopped after step {state.step} of {state.steps}; all is saved in {job.run.path}.",
                     f"Go on with: striate train --resume {job.run.path}",
                 )
 
@@ -163,7 +180,14 @@ def _end_epoch(
     recipe = job.recipe
     train = {"loss": state.loss / state.seen, job.task.metric: state.hits / state.seen}
     validation = _validate(job, state, tensors, epoch)
-    line = {"epoch": epoch, "step": state.step, "lr": lr, "train": train, "val": validation, "seconds": seconds}
+    line = {
+        "epoch": epoch,
+        "step": state.step,
+        "lr": lr,
+        "train": train,
+        "val": validation,
+        "seconds": seconds,
+    }
     state.loss, state.hits, state.seen = 0.0, 0.0, 0
     state.history.append(line)
     job.run.write_history(state.history)
@@ -191,7 +215,7 @@ def _validate(job: Job, state: State, tensors: Tensors, epoch: int) -> dict[str,
         return None
     _, scores = evaluate(
         tensors.kept, job.task, job.pixels, job.targets, rows, job.preprocess,
-        precision=str(job.recipe.precision), device=str(job.device),
+        precision=job.precision, device=str(job.device),
     )  # fmt: skip
     summary = scores.summary()
     return {name: summary[name] for name in ("loss", job.task.metric) if name in summary}
@@ -212,7 +236,8 @@ def _diverged(job: Job, step: int, path: Any) -> Diverged:
     kept = {key.removeprefix("model/"): value for key, value in named.items() if key.startswith("model/")}
     weights.write(job.run.path / "model.safetensors", kept)
     return Diverged(
-        f"The loss became infinite or no number at step {step + 1}; the weights of step {note['step']} are kept in {job.run.path}.",
+        f"The loss became infinite or no number at step {step + 1}; "
+        f"the weights of step {note['step']} are kept in {job.run.path}.",
         f"Try a lower --lr (it was {job.recipe.lr:g}) or --clip 1.",
     )
 

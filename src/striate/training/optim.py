@@ -24,7 +24,7 @@ RULES: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "nesterov": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
     "adagrad": (torch.optim.Adagrad, {}),
     "adadelta": (torch.optim.Adadelta, {"rho": 0.95}),  # Zeiler 2012
-    "rmsprop": (torch.optim.RMSprop, {"alpha": 0.9}),  # Hinton's lecture 6
+    "rmsprop": (torch.optim.RMSprop, {"alpha": 0.99}),
     "adam": (torch.optim.Adam, {}),
     "adamw": (torch.optim.AdamW, {}),
 }
@@ -79,7 +79,9 @@ def drop_inputs_of_head(model: nn.Module, share: float) -> None:
         return
     dense = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not dense:
-        raise ModelError("--dropout: the model has no dense layer to drop inputs of.", "Leave --dropout away.")
+        raise ModelError(
+            "--dropout: the model has no dense layer to drop inputs of.", "Leave --dropout away."
+        )
 
     def drop(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (F.dropout(inputs[0], share, module.training), *inputs[1:])

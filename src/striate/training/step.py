@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from striate.errors import ModelError
+from striate.models.registry import build
 from striate.runs.forward import computing
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from striate.data.batches import Batch
+    from striate.data.preprocess import Preprocess
     from striate.training.task import Task
 
 
@@ -52,20 +54,33 @@ def drawing(seed: int, step: int) -> Iterator[None]:
         yield
 
 
-def try_out(model: nn.Module, task: Task, batch: Batch) -> None:
+def fitting_model(model: Any, task: Task, preprocess: Preprocess, seed: int) -> nn.Module:
+    """Build a network with the first weights of a seed, and make sure that it fits the pictures.
+
+    model: a name, a function or a module.   Raises ModelError.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if not isinstance(model, nn.Module):
+            model = build(model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size)
+        try_out(model, task, torch.zeros(2, preprocess.channels, preprocess.size, preprocess.size))
+    return model
+
+
+def try_out(model: nn.Module, task: Task, inputs: Tensor) -> None:
     """Run one batch forward, so that a model that does not fit says so before anything else is done.
 
     Raises ModelError where the model raises or its output is not (N, outputs).
     """
-    count = len(batch.inputs)
+    count = len(inputs)
     model.eval()
     try:
         with torch.no_grad():  # not inference mode: lazy layers get their parameters here
-            outputs = model(batch.inputs)
+            outputs = model(inputs)
     except Exception as error:
-        shape = tuple(batch.inputs.shape)
+        shape, why = tuple(inputs.shape), " ".join(str(error).split())[:160]
         raise ModelError(
-            f"The model raised {type(error).__name__} for an input {shape}: {' '.join(str(error).split())[:160]}",
+            f"The model raised {type(error).__name__} for an input {shape}: {why}",
             "Check its input size and channels, or choose another --size. --debug shows where.",
         ) from error
     finally:

@@ -15,8 +15,12 @@ import torch.nn.functional as F
 from striate.training.metrics import Classified, Measured, classified, measured
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from striate.runs.recipe import Recipe
 
 
 class Task(Protocol):
@@ -29,6 +33,10 @@ class Task(Protocol):
     @property
     def metric(self) -> str:
         """Name of the figure that a person follows."""
+
+    @property
+    def scale(self) -> dict[str, float] | None:
+        """How a regression's output becomes a number again; None for classes."""
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Training loss of each sample: (N, outputs), (N,) -> (N,)."""
@@ -55,6 +63,7 @@ class Classification:
     smoothing: float = 0.0
     weights: tuple[float, ...] = ()
     metric: str = "accuracy"
+    scale: None = None
 
     @property
     def outputs(self) -> int:
@@ -85,6 +94,10 @@ class Regression:
     metric: str = "mae"
     outputs: int = 1
 
+    @property
+    def scale(self) -> dict[str, float]:
+        return {"mean": self.mean, "std": self.std}
+
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs[:, 0] - (targets - self.mean) / self.std).square()
 
@@ -101,15 +114,25 @@ class Regression:
         return outputs[:, 0] * self.std + self.mean
 
 
-def for_training(
-    task: str, targets: NDArray[Any], classes: tuple[str, ...], *, smoothing: float, balance: str
-) -> Classification | Regression:
+def for_training(recipe: Recipe, targets: NDArray[Any], classes: tuple[str, ...]) -> Task:
     """Make the task of a run from the targets of its training split."""
-    if task == "regression":
+    if recipe.task == "regression":
         return Regression(float(targets.mean()), float(targets.std()) or 1.0)
     weights: tuple[float, ...] = ()
-    if balance == "weights":
+    if recipe.balance == "weights":
         counts = np.bincount(targets, minlength=len(classes))
         # Mean 1 over the training pictures, so that the learning rate keeps its meaning.
         weights = tuple((len(targets) / np.maximum(counts, 1) / (counts > 0).sum()).tolist())
-    return Classification(classes, smoothing, weights)
+    return Classification(classes, recipe.label_smoothing or 0.0, weights)
+
+
+def untrained(task: str, classes: tuple[str, ...]) -> Task:
+    """Make a task for trying a network out, before there are targets."""
+    return Regression() if task == "regression" else Classification(classes)
+
+
+def from_info(info: Mapping[str, Any]) -> Task:
+    """Make the task that a run folder's run.json describes."""
+    if info["task"] == "regression":
+        return Regression(info["target"]["mean"], info["target"]["std"])
+    return Classification(tuple(info["classes"]))

@@ -13,8 +13,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from striate.data import augment as augmentation
 from striate.errors import RecipeError
 from striate.events import Choice, Emit, Note
 from striate.training import optim
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from striate.data.batches import Batch
+    from striate.data.sources import Source
+    from striate.data.store import Survey
     from striate.runs.recipe import Recipe
     from striate.training.task import Task
 
@@ -43,6 +47,18 @@ class Facts:
     channels: int
     classes: tuple[str, ...]
 
+    @classmethod
+    def of(cls, source: Source, survey: Survey) -> Facts:
+        """Read them off a surveyed data set."""
+        sizes = np.asarray(survey.sizes, float)
+        return cls(
+            pictures=sum(sample.split in {None, "train"} for sample in source.samples),
+            short_side=float(np.median(sizes.min(1))),
+            aspect=float(np.median(sizes.max(1) / sizes.min(1))),
+            channels=survey.channels,
+            classes=source.classes,
+        )
+
     @property
     def photos(self) -> bool:
         """Photographs, or already small pictures."""
@@ -58,13 +74,31 @@ class Facts:
 GOOD: dict[str, dict[str, Any]] = {
     "mlp": {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.01, "batch": 128, "label_smoothing": 0.0},
     "lenet5": {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.01, "batch": 128, "label_smoothing": 0.0},
-    "resnet20": {"optimizer": "nesterov", "lr": 0.2, "weight_decay": 5e-4, "batch": 128, "label_smoothing": 0.0},
-    "resnet18": {"optimizer": "nesterov", "lr": 0.05, "weight_decay": 5e-4, "batch": 32, "label_smoothing": 0.1},
+    "resnet20": {
+        "optimizer": "nesterov",
+        "lr": 0.2,
+        "weight_decay": 5e-4,
+        "batch": 128,
+        "label_smoothing": 0.0,
+    },
+    "resnet18": {
+        "optimizer": "nesterov",
+        "lr": 0.05,
+        "weight_decay": 5e-4,
+        "batch": 32,
+        "label_smoothing": 0.1,
+    },
 }
-GOOD_FOR_OTHERS = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.01, "batch": 64, "label_smoothing": 0.0}
+GOOD_FOR_OTHERS = {
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "weight_decay": 0.01,
+    "batch": 64,
+    "label_smoothing": 0.0,
+}
 
 
-def choose(recipe: Recipe, facts: Facts, own_model: bool = False) -> tuple[Recipe, list[Choice]]:
+def choose(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     """Fill every setting that is None; give a line of explanation for each that a person would ask about."""
     found: dict[str, Any] = {}
     choices: list[Choice] = []
@@ -78,7 +112,9 @@ def choose(recipe: Recipe, facts: Facts, own_model: bool = False) -> tuple[Recip
             choices.append(Choice(name, str(value), reason))
         return value
 
-    colour = "grey" if facts.channels == 1 else "colour" if facts.channels == 3 else f"{facts.channels}-channel"
+    colour = (
+        "grey" if facts.channels == 1 else "colour" if facts.channels == 3 else f"{facts.channels}-channel"
+    )
     kind = f"{colour} pictures, {facts.short_side:.0f} pixels"
     device = _device(recipe.device)
     if facts.photos:
@@ -89,9 +125,12 @@ def choose(recipe: Recipe, facts: Facts, own_model: bool = False) -> tuple[Recip
         model = pick("model", "resnet20", f"small {kind}")
     size = pick("size", *_size(model, facts, device))
     pick("fit", *_fit(facts))
-    good = GOOD.get(model, GOOD_FOR_OTHERS) if not own_model else GOOD_FOR_OTHERS
+    good = GOOD.get(model, GOOD_FOR_OTHERS)
     # A small set is seen in small batches: the number of updates decides, not their width.
-    batch = pick("batch", min(good["batch"], max(8, 2 ** round(math.log2(facts.pictures / 40)))) if facts.pictures > 40 else 8)
+    batch = pick(
+        "batch",
+        min(good["batch"], max(8, 2 ** round(math.log2(facts.pictures / 40)))) if facts.pictures > 40 else 8,
+    )
     scale = min(1.0, batch / good["batch"]) if recipe.batch is None else batch / good["batch"]
     own_rule = recipe.optimizer is not None and recipe.optimizer != good["optimizer"]
     optimizer = pick("optimizer", good["optimizer"])
@@ -101,10 +140,12 @@ def choose(recipe: Recipe, facts: Facts, own_model: bool = False) -> tuple[Recip
     pick("ema", 0.0)
     if recipe.steps is None and recipe.minutes is None:
         pick("epochs", *_epochs(facts))
+    why = "mirrored and cut" if facts.photos else "mirrored and shifted"
     if facts.signs:
-        pick("augment", "light", "one-character class names: shifted, not mirrored")
-    else:
-        pick("augment", "light", "mirrored and cut" if facts.photos else "mirrored and shifted")
+        why = "one-character names: a mirrored digit or letter would be another"
+    asked = pick("augment", "light", why)
+    augment = augmentation.parse(asked, flips=not facts.signs, photos=facts.photos, grey=facts.channels == 1)
+    found["augment"] = str(augment)
     grows = facts.photos and size >= 96
     pick("progressive", grows, "smaller pictures first: more epochs in the same time" if grows else "")
     precision, why = _precision(device)
@@ -121,7 +162,9 @@ def _size(model: str, facts: Facts, device: str) -> tuple[int, str]:
         return small, "the pictures' own size, about"
     if device == "cuda":
         return min(224, _multiple(facts.short_side)), "a GPU has time for it"
-    return min(128, _multiple(facts.short_side)), "what a CPU has time for; --size 224 sees more, 3 times slower"
+    return min(
+        128, _multiple(facts.short_side)
+    ), "what a CPU has time for; --size 224 sees more, 3 times slower"
 
 
 def _multiple(pixels: float) -> int:
@@ -139,7 +182,9 @@ def _fit(facts: Facts) -> tuple[str, str]:
 def _epochs(facts: Facts) -> tuple[int, str]:
     if facts.photos:
         return 30, "photographs; --minutes sets a time instead"
-    return min(60, max(15, round(90_000 / facts.pictures))), f"{facts.pictures:,} pictures; --minutes sets a time instead"
+    return min(
+        60, max(15, round(90_000 / facts.pictures))
+    ), f"{facts.pictures:,} pictures; --minutes sets a time instead"
 
 
 def _rate(optimizer: str) -> float:
@@ -154,7 +199,9 @@ def _device(asked: str) -> str:
     if asked == "auto":
         return "cuda" if cuda else "mps" if mps else "cpu"
     if (asked == "cuda" and not cuda) or (asked == "mps" and not mps):
-        raise RecipeError(f"--device {asked}: this machine has none that torch can use.", "Use --device auto or cpu.")
+        raise RecipeError(
+            f"--device {asked}: this machine has none that torch can use.", "Use --device auto or cpu."
+        )
     return asked
 
 
@@ -164,6 +211,11 @@ def _precision(device: str) -> tuple[str, str]:
     if device == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False):
         return "bfloat16", "the processor multiplies it in AMX tiles"
     return "float32", ""
+
+
+def sides(size: int, *, progressive: bool) -> list[int]:
+    """Give every picture side that a run at ``size`` trains with."""
+    return sorted({side(size, until - 1e-6, progressive=progressive) for until, _ in GROWTH})
 
 
 def seconds_per_step(
@@ -181,7 +233,9 @@ def seconds_per_step(
         while len(times) < 4 and (len(times) < 2 or sum(times) < 4):
             started = time.perf_counter()
             batch = make(size)
-            loss, _ = training_step(copied, task, batch, optimiser, precision=str(recipe.precision), clip=recipe.clip)
+            loss, _ = training_step(
+                copied, task, batch, optimiser, precision=str(recipe.precision), clip=recipe.clip
+            )
             loss.item()
             times.append(time.perf_counter() - started)
         found[size] = statistics.median(times[1:])  # the first step prepares the kernels
@@ -197,8 +251,16 @@ class Budget:
 
     tolerance = 0.02
 
-    def __init__(self, seconds: float, costs: dict[int, float], size: int, progressive: bool, emit: Emit) -> None:
-        self.seconds, self.costs, self.size, self.progressive, self.emit = seconds, costs, size, progressive, emit
+    def __init__(
+        self, seconds: float, costs: dict[int, float], size: int, progressive: bool, emit: Emit
+    ) -> None:
+        self.seconds, self.costs, self.size, self.progressive, self.emit = (
+            seconds,
+            costs,
+            size,
+            progressive,
+            emit,
+        )
         self.began = self.looked = time.monotonic()
         self.worked = 0.0  # predicted seconds of the steps done
         self.pace = 1.0  # real seconds for a predicted one

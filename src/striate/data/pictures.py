@@ -1,0 +1,104 @@
+"""A data set made ready: decoded, looked over and split. What training, evaluation and the check work on."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.data import duplicates
+from striate.data import split as splitting
+from striate.data.check import Check, check
+from striate.data.store import Store, Survey, build
+from striate.events import Emit, ignore
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from striate.data.preprocess import Preprocess
+    from striate.data.sources import Source
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """Decoded pictures with their targets and the split; a row stands for one readable picture.
+
+    targets: (M,) class index (int64) or number (float32).   split: rows of train, val and test.
+    """
+
+    source: Source
+    survey: Survey
+    store: Store
+    targets: NDArray[Any]
+    split: dict[str, NDArray[np.int64]]
+    check: Check
+
+    @property
+    def names(self) -> list[str]:
+        """The pictures' names, a row each."""
+        return [self.source.samples[i].name for i in self.store.rows]
+
+    def split_table(self) -> list[list[str]]:
+        """Give path, label and split of every row, as a CSV manifest has them."""
+        side = {int(row): name for name, rows in self.split.items() for row in rows}
+        samples = (self.source.samples[i] for i in self.store.rows)
+        return [[sample.name, str(sample.target), side.get(row, "")] for row, sample in enumerate(samples)]
+
+
+def prepare(
+    source: Source,
+    survey: Survey,
+    preprocess: Preprocess,
+    *,
+    val: float | None,
+    test: float | None,
+    seed: int,
+    cache: bool = True,
+    emit: Emit = ignore,
+) -> Pictures:
+    """Decode, find duplicates, split and check. Raises DataError where that leaves nothing to train on."""
+    store = build(source, survey, preprocess, cache=cache, emit=emit)
+    samples = [source.samples[i] for i in store.rows]
+    exact, near = duplicates.duplicate_groups([survey.digests[i] for i in store.rows], store.thumbs)
+    groups = duplicates.join(len(samples), [exact, near, _together([s.group for s in samples])])
+    targets = targets_of(source, store, source.classes)
+    parts = splitting.split(targets, [s.split for s in samples], groups, val=val, test=test, seed=seed)
+    return Pictures(source, survey, store, targets, parts, check(source, survey, store, exact, near, parts))
+
+
+def _together(groups: list[str | None]) -> list[list[int]]:
+    """Turn each row's group name into lists of rows."""
+    rows: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        if group is not None:
+            rows.setdefault(group, []).append(row)
+    return list(rows.values())
+
+
+def targets_of(source: Source, store: Store, classes: tuple[str, ...]) -> NDArray[Any]:
+    """Give each row's target: its class's place in ``classes``, or its number where there are none."""
+    targets = [source.samples[i].target for i in store.rows]
+    if not classes:
+        return np.array(targets, np.float32)
+    place = {name: number for number, name in enumerate(classes)}
+    return np.array([place[str(name)] for name in targets], np.int64)
+
+
+def measured(preprocess: Preprocess, pixels: NDArray[Any], rows: NDArray[np.int64]) -> Preprocess:
+    """Fill in scale, mean and deviation from the training rows (at most 8,192 of them, evenly taken).
+
+    uint8 keeps the scale 0..255; deeper pictures take percentiles 0.1 and 99.9 of each channel.
+    """
+    rows = np.sort(rows)[:: max(1, len(rows) // 4096)]
+    sample = np.asarray(pixels[rows], np.float32)
+    low, high = np.zeros(sample.shape[-1]), np.full(sample.shape[-1], 255.0)
+    if preprocess.dtype != "uint8":
+        low, high = np.percentile(sample, (0.1, 99.9), axis=(0, 1, 2))
+        high = np.where(high > low, high, low + 1)
+    scaled = (sample - low.astype(np.float32)) / (high - low).astype(np.float32)
+    mean = scaled.mean((0, 1, 2), dtype=np.float64)
+    std = scaled.std((0, 1, 2), dtype=np.float64)
+    std = np.where(std > 1e-6, std, 1.0)
+    low, high, mean, std = (tuple(map(float, values)) for values in (low, high, mean, std))
+    return dataclasses.replace(preprocess, low=low, high=high, mean=mean, std=std)
