@@ -1,6 +1,6 @@
 """The story of a run on one self-contained page."""
 
 from striate.report.page import snippet, write
-from striate.report.story import Shown, Story
+from striate.report.contents import Shown, Story
 
 __all__ = ["Shown", "Story", "snippet", "write"]

@@ -15,7 +15,7 @@ from striate.report.sprite import Sprite
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from striate.report.story import Story
+    from striate.report.contents import Story
 
 ORDER = (
     ("confusion", "What is taken for what", sections.confusion),

@@ -8,7 +8,7 @@ from striate.report.markup import duration, facts, number, percent, plural, text
 from striate.training.metrics import Classified
 
 if TYPE_CHECKING:
-    from striate.report.story import Scores, Story
+    from striate.report.contents import Scores, Story
 
 SPLITS = {"test": "test", "val": "validation", "train": "training"}
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from striate.report.sprite import Sprite
-    from striate.report.story import Story
+    from striate.report.contents import Story
     from striate.training.metrics import ClassScores, Interval
 
 MISTAKES, SAMPLES, VARIANTS = 24, 5, 5  # pictures shown

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from striate.report.story import Shown
+    from striate.report.contents import Shown
 
 COLUMNS = 10
 SMALL, LARGE = (

@@ -31,10 +31,10 @@ class Answer:
 
 
 def plain_answers(
-    train_pixels: NDArray[Any],
-    train_targets: NDArray[Any],
-    test_pixels: NDArray[Any],
-    test_targets: NDArray[Any],
+    pixels: NDArray[Any],
+    targets: NDArray[Any],
+    train: NDArray[Any],
+    test: NDArray[Any],
     *,
     task: str,
     classes: Sequence[str],
@@ -42,35 +42,37 @@ def plain_answers(
 ) -> list[Answer]:
     """Score two plain answers on the pictures the network is scored on.
 
-    pixels: (N, H, W, C), any dtype, maybe memory-mapped.   targets: class indices, or numbers for regression.
-    task: "classification" or "regression".   Returns the constant answer, then the linear model.
+    pixels: (M, H, W, C), any dtype, maybe memory-mapped.   targets: (M,) class indices, or numbers for
+    regression.   train, test: rows of both.   task: "classification" or "regression".
+    Returns the constant answer, then the linear model.
     """
+    learnt, asked = np.asarray(targets)[train], np.asarray(targets)[test]
     draw = np.random.default_rng((seed, 5))
-    train, test = _drawn(draw, len(train_pixels), TRAIN_LIMIT), _drawn(draw, len(test_pixels), TEST_LIMIT)
-    train_x, test_x = _standardised(_averaged(train_pixels, train), _averaged(test_pixels, test))
-    train_targets, test_targets = np.asarray(train_targets), np.asarray(test_targets)
+    some, others = _drawn(draw, train, TRAIN_LIMIT), _drawn(draw, test, TEST_LIMIT)
+    train_x, test_x = _standardised(_averaged(pixels, some), _averaged(pixels, others))
+    train_y, test_y = np.asarray(targets)[some], np.asarray(targets)[others]
     if task == "regression":
-        mean = float(train_targets.mean())
-        constant = measured(np.full(len(test_targets), mean), test_targets)
-        linear = measured(_ridge(train_x, train_targets[train], test_x), test_targets[test])
+        mean = float(learnt.mean())
+        constant = measured(np.full(len(asked), mean), asked)
+        linear = measured(_ridge(train_x, train_y, test_x), test_y)
         return [
             Answer(f"Always answering the mean, {mean:.4g}", constant.summary()),
             Answer("A linear model on the pixels", linear.summary()),
         ]
-    shares = np.bincount(train_targets, minlength=len(classes)) / len(train_targets)
-    always = classified(np.tile(shares, (len(test_targets), 1)), test_targets, classes)
-    odds = _logistic(train_x, train_targets[train], test_x, len(classes))
+    shares = np.bincount(learnt, minlength=len(classes)) / len(learnt)
+    always = classified(np.tile(shares, (len(asked), 1)), asked, classes)
+    odds = _logistic(train_x, train_y, test_x, len(classes))
     return [
         Answer(f"Always answering “{classes[int(shares.argmax())]}”", always.summary()),
-        Answer("A linear model on the pixels", classified(odds, test_targets[test], classes).summary()),
+        Answer("A linear model on the pixels", classified(odds, test_y, classes).summary()),
     ]
 
 
-def _drawn(draw: np.random.Generator, n: int, limit: int) -> NDArray[np.int64]:
-    return np.arange(n) if n <= limit else np.sort(draw.choice(n, limit, replace=False))
+def _drawn(draw: np.random.Generator, rows: NDArray[Any], limit: int) -> NDArray[Any]:
+    return np.sort(rows if len(rows) <= limit else draw.choice(rows, limit, replace=False))
 
 
-def _averaged(pixels: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _averaged(pixels: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
     """Average pictures down to (N, at most 16 x 16 x C); a slice at a time, as the pixels may be on disk."""
     _, height, width, channels = pixels.shape
     tops, lefts = (np.arange(min(n, SIDE)) * n // min(n, SIDE) for n in (height, width))
