@@ -245,3 +245,13 @@ def test_a_name_that_is_no_unicode_is_left_out(tmp_path: Path) -> None:
     assert listing.folder(data, events.append).files == ("a/1.jpg",)
     assert len(events) == 1
     repr(events[0]).encode()
+
+
+def test_a_folder_that_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", name)
+
+    data = write_folder(tmp_path / "data", {"a/1.jpg": b"one"})
+    monkeypatch.setattr(os, "lstat", refuse)
+    with pytest.raises(DataError, match=r"Cannot read .*a: Permission denied"):
+        listing.folder(data)
