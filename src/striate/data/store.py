@@ -1,0 +1,342 @@
+"""Decode every picture once, in parallel, into one array.
+
+The array lives in memory, or in a mapped file where it would take more than half the free memory. What
+was decoded is kept in a cache whose names follow from the content: the digests of the files, the part of
+Preprocess that decides the pixels, and the version of this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import zipfile
+import zlib
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from striate import files
+from striate.data import cache as disk
+from striate.data import decode
+from striate.data.decode import Header, Unreadable
+from striate.errors import DataError, StriateError
+from striate.events import Emit, Warned, Working, ignore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from striate.data.preprocess import Preprocess
+    from striate.data.sources import Source
+
+T = TypeVar("T")
+
+VERSION = 1  # of the cached form: raise it when the same file would now give other pixels
+THUMB = 32
+CHUNK = 64  # pictures a thread takes at a time
+CHUNK_BYTES = 2**24
+WORKERS = min(8, os.cpu_count() or 1)
+DEPTHS = ("uint8", "uint16", "float32")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the files say without decoding their pixels; lists run along source.samples.
+
+    digests: of each file's bytes ("" where it could not be read).   unreadable: index -> reason.
+    """
+
+    digests: list[str]
+    headers: list[Header | None]
+    unreadable: dict[int, str]
+
+    @property
+    def readable(self) -> list[Header]:
+        """The headers of the pictures that can be used."""
+        return [h for i, h in enumerate(self.headers) if h is not None and i not in self.unreadable]
+
+    @property
+    def channels(self) -> int:
+        """1 if all pictures are grey, 3 where any is in colour, else what the files hold."""
+        return max(header.channels for header in self.readable)
+
+    @property
+    def dtype(self) -> str:
+        """The depth that loses nothing of any picture."""
+        return max((header.dtype for header in self.readable), key=DEPTHS.index)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Width and height of the usable pictures: (M, 2)."""
+        return np.array([(header.width, header.height) for header in self.readable], np.int64).reshape(-1, 2)
+
+    def fingerprint(self, source: Source) -> str:
+        """Hash of the data: every file's content, name, label, split and group."""
+        described = [
+            [digest, s.name, s.target, s.split, s.group]
+            for digest, s in zip(self.digests, source.samples, strict=True)
+        ]
+        return files.digest(json.dumps(described).encode())
+
+
+@dataclass(frozen=True)
+class Store:
+    """Decoded pictures.
+
+    pixels: (M, size, size, C), in memory or a map of a file.   rows: (M,) index into source.samples.
+    unreadable: index -> reason, of all files that are left out.   thumbs: (M, 32, 32) uint8 grey, squashed.
+    """
+
+    pixels: NDArray[Any]
+    rows: NDArray[np.int64]
+    unreadable: dict[int, str]
+    thumbs: NDArray[np.uint8]
+
+
+def survey(source: Source, emit: Emit = ignore) -> Survey:
+    """Read every file once, without its pixels: digest, size, channels, depth.
+
+    Raises DataError where not one of them is a picture.
+    """
+
+    def look(i: int) -> tuple[str, Header | str]:
+        try:
+            data = _read(source, i)
+        except Unreadable as error:
+            return "", error.reason
+        parts = (
+            (f"{data.shape}{data.dtype}".encode(), data.tobytes())
+            if isinstance(data, np.ndarray)
+            else (data,)
+        )
+        try:
+            return files.digest(*parts), decode.header(data)
+        except Unreadable as error:
+            return files.digest(*parts), error.reason
+
+    digests: list[str] = []
+    headers: list[Header | None] = []
+    unreadable: dict[int, str] = {}
+    for found in _parallel(look, range(len(source.samples)), CHUNK, "checking pictures", emit):
+        for digest, what in found:
+            if isinstance(what, str):
+                unreadable[len(digests)] = what
+            headers.append(None if isinstance(what, str) else what)
+            digests.append(digest)
+    _refuse_other_channels(headers, unreadable)
+    if len(unreadable) == len(headers):
+        raise _nothing(source, unreadable)
+    return Survey(digests, headers, dict(sorted(unreadable.items())))
+
+
+def build(
+    source: Source, survey: Survey, preprocess: Preprocess, *, cache: bool = True, emit: Emit = ignore
+) -> Store:
+    """Decode the surveyed pictures to what ``preprocess`` says, or take them from the cache.
+
+    Raises DataError where no picture can be read, StriateError where pictures that do not fit in memory do
+    not fit on the disk either. A cache that cannot be written is only a warning.
+    """
+    work = _Work(source, survey, preprocess, emit)
+    large = work.bytes > disk.free_memory() // 2
+    if not large and (not cache or work.is_plain()):
+        return work.in_memory()
+    path = files.cache_folder() / "pixels" / f"{work.key()}.npy"
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(
+            OSError, StriateError
+        ):  # without a lock two processes do the same work, safely
+            stack.enter_context(files.only_one(work.alive_at(path.with_suffix(".lock")), patience=10))
+        entry = disk.load(path, mapped=large)
+        if entry is not None:
+            return _store(*entry)
+        store = work.in_file(path) if large else work.in_memory()
+        try:
+            disk.finish(
+                path, store.pixels, store.thumbs, store.rows.tolist(), store.unreadable, write=not large
+            )
+            disk.prune(path.parent, keep=path)
+        except (OSError, StriateError) as error:
+            emit(
+                Warned(
+                    f"The decoded pictures are not kept for the next time. {getattr(error, 'message', error)}"
+                )
+            )
+        return store
+
+
+class _Work:
+    """One build: which pictures to decode, and to what."""
+
+    def __init__(self, source: Source, survey: Survey, preprocess: Preprocess, emit: Emit) -> None:
+        self.source, self.survey, self.preprocess, self.emit = source, survey, preprocess, emit
+        self.unreadable = dict(survey.unreadable)
+        self.todo = [i for i in range(len(source.samples)) if i not in survey.unreadable]
+        self.shape = (len(self.todo), preprocess.size, preprocess.size, preprocess.channels)
+        self.bytes = int(np.prod(self.shape)) * np.dtype(preprocess.dtype).itemsize
+        self.lock: Path | None = None
+
+    def is_plain(self) -> bool:
+        """Whether decoding is a copy: arrays that have the right size already."""
+        fits = (self.survey.sizes == self.preprocess.size).all()
+        return bool(fits) and isinstance(_read(self.source, self.todo[0]), np.ndarray)
+
+    def key(self) -> str:
+        """Name the result by everything that decides it."""
+        p = self.preprocess
+        how = [VERSION, p.channels, p.size, p.fit, p.interpolation, p.dtype]
+        described = json.dumps([how, self.survey.digests, sorted(self.survey.unreadable)])
+        return files.digest(described.encode())
+
+    def alive_at(self, lock: Path) -> Path:
+        """Touch this lock while the work goes on, so that others can tell it from one left by a crash."""
+        self.lock = lock
+        return lock
+
+    def in_memory(self) -> Store:
+        pixels = np.empty(self.shape, self.preprocess.dtype)
+        filled = 0
+
+        def append(chunk: NDArray[Any]) -> None:
+            nonlocal filled
+            pixels[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+
+        rows, thumbs = self.decode(append)
+        return _store(pixels[: len(rows)], thumbs, rows, self.unreadable)
+
+    def in_file(self, path: Path) -> Store:
+        try:
+            with disk.appending(path, self.shape, self.preprocess.dtype) as (append, kept):
+                rows, thumbs = self.decode(append)
+                kept(len(rows))
+        except DataError:
+            raise
+        except StriateError as error:
+            raise StriateError(
+                f"The decoded pictures take {self.bytes / 1e9:.1f} GB: too much for the memory. {error.message}",
+                "Free some space, let STRIATE_CACHE name a folder on a larger disk, or lower --size.",
+            ) from error
+        return _store(np.load(path, mmap_mode="r", allow_pickle=False), thumbs, rows, self.unreadable)
+
+    def decode(self, append: Callable[[NDArray[Any]], Any]) -> tuple[list[int], NDArray[np.uint8]]:
+        """Decode in order, some at a time; give the rows that could be read and their thumbnails."""
+
+        def one(i: int) -> tuple[NDArray[Any], NDArray[np.uint8]] | str:
+            try:
+                picture = decode.decode(
+                    _read(self.source, i), self.preprocess.channels, self.preprocess.dtype
+                )
+            except Unreadable as error:
+                return error.reason
+            return self.preprocess.pixels(picture), thumb(picture)
+
+        rows, small = [], [np.empty((0, THUMB, THUMB), np.uint8)]
+        chunk = max(1, min(CHUNK, CHUNK_BYTES * len(self.todo) // max(1, self.bytes)))
+        done = iter(self.todo)
+        for results in _parallel(one, self.todo, chunk, "reading pictures", self._tell):
+            made = []
+            for result, i in zip(results, done, strict=False):
+                if isinstance(result, str):
+                    self.unreadable[i] = result
+                else:
+                    made.append(result)
+                    rows.append(i)
+            if made:
+                append(np.stack([pixels for pixels, _ in made]))
+                small.append(np.stack([thumb for _, thumb in made]))
+        if not rows:
+            raise _nothing(self.source, self.unreadable)
+        return rows, np.concatenate(small)
+
+    def _tell(self, event: Working) -> None:
+        if self.lock is not None:
+            with contextlib.suppress(OSError):
+                os.utime(self.lock)
+        self.emit(event)
+
+
+def _store(
+    pixels: NDArray[Any], thumbs: NDArray[np.uint8], rows: list[int], unreadable: dict[int, str]
+) -> Store:
+    return Store(pixels, np.array(rows, np.int64), dict(sorted(unreadable.items())), thumbs)
+
+
+def thumb(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """Average a decoded picture (H, W, C) into 32 x 32 grey levels.
+
+    More depth than 8 bits is stretched from the picture's least to its greatest value.
+    """
+    if picture.dtype != np.uint8:
+        grey = picture.mean(2, dtype=np.float32)
+        low, high = float(grey.min()), float(grey.max())
+        picture = ((grey - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)[:, :, None]
+    elif picture.shape[2] not in {1, 3}:
+        picture = picture.mean(2, keepdims=True).astype(np.uint8)
+    image = Image.fromarray(picture if picture.shape[2] == 3 else picture[:, :, 0])
+    return np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX))
+
+
+def _read(source: Source, i: int) -> bytes | NDArray[Any]:
+    try:
+        return source.read(i)
+    except StriateError as error:
+        raise Unreadable(error.message) from error
+    except OSError as error:
+        raise Unreadable(f"cannot be opened: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise Unreadable("damaged in its archive") from error
+
+
+def _parallel(
+    work: Callable[[int], T], todo: Sequence[int], chunk: int, what: str, emit: Callable[[Working], None]
+) -> Iterator[list[T]]:
+    """Do the work in threads, in order, a chunk at a time, never far ahead of who takes the results."""
+
+    def some(start: int) -> list[T]:
+        return [work(i) for i in todo[start : start + chunk]]
+
+    done, told = 0, 0.0
+    starts = iter(range(0, len(todo), chunk))
+    with decode.quiet(), ThreadPoolExecutor(WORKERS) as pool:
+        waiting = deque(pool.submit(some, start) for start in islice(starts, 2 * WORKERS))
+        try:
+            while waiting:
+                results = waiting.popleft().result()
+                waiting.extend(pool.submit(some, start) for start in islice(starts, 1))
+                done += len(results)
+                if done == len(todo) or time.monotonic() - told > 0.1:
+                    told = time.monotonic()
+                    emit(Working(what, done, len(todo), "pictures"))
+                yield results
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _refuse_other_channels(headers: list[Header | None], unreadable: dict[int, str]) -> None:
+    """Grey and colour go together; other numbers of channels do not mix: most files decide."""
+    kinds = [h if h is None else 3 if h.channels in {1, 3} else h.channels for h in headers]
+    counts = Counter(kind for kind in kinds if kind is not None)
+    most = max(counts, key=lambda kind: counts[kind], default=None)
+    for i, (kind, header) in enumerate(zip(kinds, headers, strict=True)):
+        if kind != most and header is not None:
+            expected = "1 or 3" if most == 3 else str(most)
+            unreadable[i] = f"{header.channels} channels, where most pictures have {expected}"
+
+
+def _nothing(source: Source, unreadable: dict[int, str]) -> DataError:
+    first, reason = next(iter(sorted(unreadable.items())))
+    return DataError(
+        f"{source.name}: none of the {len(source.samples)} files can be read as a picture.",
+        f"The first is {source.samples[first].name}: {reason}.",
+    )
