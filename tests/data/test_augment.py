@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -82,3 +83,12 @@ def test_mistakes_are_explained(text: str, message: str, hint: str) -> None:
 def test_parsing_needs_no_torch() -> None:
     code = "import sys, striate.data.augment; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_names_every_kind_and_list() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text(encoding="utf-8")
+    for lists in PRESETS.values():
+        assert " | ".join(f"`{text}`" for text in lists.values()) in page
+    for kind, (low, high) in RANGES.items():
+        line = next(line for line in page.splitlines() if line.startswith(f"| `{kind}` "))
+        assert line.endswith(f"| {low:g} to {high:g} |")

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage  # type: ignore[import-untyped]
 
 from striate.data.augment import Augment
-from striate.data.draws import uniform
+from striate.data.draws import permutation, uniform
 from striate.data.preprocess import Preprocess
 from striate.data.transform import COLUMNS, Draws, augmented, mixed, named, windows
 
@@ -239,6 +239,14 @@ def test_one_kind_leaves_the_draws_of_another_alone() -> None:
     begin_too, reach_too = windows(draw(), Augment(crop=0.3, rotate=10, colour=0.1), SIDE)
     assert np.array_equal(begin, begin_too)
     assert np.array_equal(reach, reach_too)
+
+
+def test_the_order_of_an_epoch_says_nothing_about_the_changes() -> None:
+    draws = uniform(0, 0, np.arange(5000), len(COLUMNS))
+    place = np.argsort(permutation(0, 0, 5000))
+    for column in range(1, len(COLUMNS)):
+        assert abs(np.corrcoef(place, draws[:, column])[0, 1]) < 0.08, COLUMNS[column]
+    assert COLUMNS[0] == "order"
 
 
 def test_mixup_keeps_the_mean_and_cutmix_the_pixels() -> None:
