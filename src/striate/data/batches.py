@@ -121,7 +121,7 @@ class Batches:
 def ahead(make: Callable[[int], Batch], positions: Iterable[int], workers: int) -> Iterator[Batch]:
     """Make the batches at the given positions in threads, and yield them in order.
 
-    workers: threads; each is one batch ahead at most, one more waits. 0 makes each when it is asked for.
+    workers: threads, and batches under way while one is used; 0 makes each when it is asked for.
     An error in ``make`` is raised where its batch would have come. Closing the iterator stops the threads.
     """
     if workers == 0:
