@@ -37,19 +37,19 @@ SETTINGS = {
 }
 
 
-def drawn(draw: Any, alt: str, *, width: float = 4.4, height: float = 2.7) -> str:
+def drawn(draw: Any, alt: str, *, width: float = 3.7, height: float = 2.5) -> str:
     """Let ``draw(axes)`` fill one figure of width x height inches; ``alt`` says what it shows."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(SETTINGS):
+    with mpl.rc_context(SETTINGS):  # type: ignore[arg-type]
         figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
         axes = figure.add_subplot(facecolor="none")
         _quieten(axes)
         draw(axes)
         buffer = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
     return _inline(buffer.getvalue(), alt)
 
 
@@ -90,20 +90,22 @@ def curve(
     *,
     share: bool = False,
     log: bool = False,
+    from_zero: bool = False,
 ) -> str:
     """Draw quantities over epochs, the last one in the accent colour. share: 0..1, shown as percentages."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-    keep = np.unique(np.linspace(0, len(epochs) - 1, min(len(epochs), POINTS)).round().astype(int))
+    keep = _thinned(len(epochs), POINTS)
+    x = np.asarray(epochs, float)[keep]
 
     def draw(axes: Axes) -> None:
         for i, values in enumerate(lines.values()):
             y = np.array([np.nan if v is None else v for v in values], float)[keep]
-            x = np.asarray(epochs, float)[keep]
-            main = i == len(lines) - 1
             known = ~np.isnan(y)  # validation may not be measured every epoch
-            style = {"color": ACCENT if main else SECOND, "linewidth": 1.8 if main else 1.3}
-            axes.plot(x[known], y[known], marker="o" if known.sum() == 1 else None, markersize=4, **style)
+            main = i == len(lines) - 1
+            marker = "o" if known.sum() == 1 else ""
+            colour, width = (ACCENT, 1.8) if main else (SECOND, 1.3)
+            axes.plot(x[known], y[known], color=colour, linewidth=width, marker=marker, markersize=4)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if log:
@@ -112,16 +114,22 @@ def curve(
             axes.tick_params(which="minor", length=0)
         else:
             axes.yaxis.set_major_locator(MaxNLocator(5))
-        if log or share:
-            write = (lambda v, _: f"{100 * v:.4g} %") if share else (lambda v, _: f"{v:g}")
-            axes.yaxis.set_major_formatter(FuncFormatter(write))
+        if from_zero:
+            axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda v, _: f"{100 * v:.4g} %" if share else f"{v:.6g}")
+        )
 
     return drawn(draw, alt)
 
 
+def _thinned(n: int, limit: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, n - 1, min(n, limit)).round().astype(np.int64))
+
+
 def calibration(scores: Classified) -> str:
     """Draw accuracy against confidence; a dot's area follows its pictures, the diagonal is honesty."""
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MultipleLocator, PercentFormatter
 
     bins = [b for b in scores.bins if b["n"]]
     x, y, n = (np.array([b[key] for b in bins], float) for key in ("confidence", "accuracy", "n"))
@@ -136,16 +144,10 @@ def calibration(scores: Classified) -> str:
         axes.scatter(x, y, s=14 + 220 * n / n.max(), color=ACCENT, linewidths=0, zorder=3)
         axes.set(xlim=(0, 1.04), ylim=(-0.04, 1.06), xlabel="confidence", ylabel="accuracy")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(_fifths())
+            axis.set_major_locator(MultipleLocator(0.2))
             axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
 
-    return drawn(draw, alt, height=3.4)
-
-
-def _fifths() -> Any:
-    from matplotlib.ticker import MultipleLocator
-
-    return MultipleLocator(0.2)
+    return drawn(draw, alt, width=5.6, height=4.0)
 
 
 def leaning(scores: Classified) -> str:
@@ -158,7 +160,7 @@ def leaning(scores: Classified) -> str:
 
 def scatter(predicted: NDArray[Any], true: NDArray[Any], alt: str) -> str:
     """Draw predictions against the truth with the line they should lie on."""
-    keep = np.unique(np.linspace(0, len(true) - 1, min(len(true), 3 * POINTS)).round().astype(int))
+    keep = _thinned(len(true), 3 * POINTS)
 
     def draw(axes: Axes) -> None:
         both = np.concatenate([predicted[keep], true[keep]])
@@ -167,4 +169,4 @@ def scatter(predicted: NDArray[Any], true: NDArray[Any], alt: str) -> str:
         axes.scatter(true[keep], predicted[keep], s=9, color=ACCENT, alpha=0.45, linewidths=0)
         axes.set(xlabel="true", ylabel="predicted")
 
-    return drawn(draw, alt, height=3.8)
+    return drawn(draw, alt, width=5.6, height=4.4)

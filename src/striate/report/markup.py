@@ -32,10 +32,10 @@ def text(value: object, limit: int = 120) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Write a share of 1 as a percentage that never rounds up to 100 or down to 0.
+    r"""Write a share of 1 as a percentage that never rounds up to 100 or down to 0.
 
     >>> percent(0.8423), percent(0.99972), percent(1.0)
-    ('84.2\\xa0%', '99.97\\xa0%', '100\\xa0%')
+    ('84.2\xa0%', '99.97\xa0%', '100\xa0%')
     """
     if share in {0.0, 1.0}:
         return f"{share:.0%}"[:-1] + "\xa0%"
@@ -76,16 +76,17 @@ def plural(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str, css: str = "") -> str:
-    """Lay out cells that are HTML already; the first of a row is its header. Wide ones scroll in their own box."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str, css: str = "names") -> str:
+    """Lay out cells that are HTML already; the first of a row is its header. A wide table scrolls."""
     top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = "".join(
         f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>"
         for first, *rest in rows
     )
+    titled = f"<caption>{caption}</caption>" if caption else ""
     return scroll(
-        f'<table class="{css}"><caption>{caption}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>',
-        caption,
+        f'<table class="{css}">{titled}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>',
+        caption or head[0],
     )
 
 
@@ -97,16 +98,21 @@ def scroll(inner: str, label: str) -> str:
 def facts(values: Mapping[str, Any]) -> str:
     """List names and values; nested mappings become one line, and empty values are left out."""
     items = "".join(
-        f"<div><dt>{text(str(name).replace('_', ' '))}</dt><dd>{text(_plain(value), 240)}</dd></div>"
+        f"<div><dt>{text(_title(str(name)))}</dt><dd>{text(_plain(value), 240)}</dd></div>"
         for name, value in values.items()
         if value not in (None, "", [], (), {})
     )
     return f'<dl class="facts">{items}</dl>' if items else ""
 
 
+def _title(name: str) -> str:
+    return (name[:1].upper() + name[1:]).replace("_", " ")
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items())
+        return ", ".join(f"{name} ({_plain(inner)})" for name, inner in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(inner) for inner in value[:12]) + (" …" if len(value) > 12 else "")
-    return number(value) if isinstance(value, float) else str(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number(value) if is_number else str(value)

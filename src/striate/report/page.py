@@ -7,9 +7,9 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from striate import files
-from striate.report import sections
+from striate.report import classification, course, sections
 from striate.report.markup import duration, number, percent, text
-from striate.report.result import result
+from striate.report.result import SPLITS, result
 from striate.report.sprite import Sprite
 
 if TYPE_CHECKING:
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 
     from striate.report.contents import Story
 
+# Anchor, the word in the list of contents, heading, and the function that writes the section.
 ORDER = (
-    ("confusion", "What is taken for what", sections.confusion),
-    ("classes", "Class by class", sections.classes),
-    ("regression", "Predicted against true", sections.regression),
-    ("mistakes", "Worst mistakes", sections.mistakes),
-    ("calibration", "Can its confidence be believed?", sections.calibration),
-    ("training", "How training went", sections.curves),
-    ("data", "What the data check found", sections.data),
-    ("augmentation", "Augmentation", sections.augmentation),
-    ("choices", "What was chosen, and why", sections.choices),
-    ("recipe", "Recipe and machine", sections.recipe),
-    ("usage", "How to use it", sections.usage),
+    ("confusion", "Confusion", "What is taken for what", classification.confusion),
+    ("classes", "Classes", "Class by class", classification.classes),
+    ("regression", "Predictions", "Predicted against true", course.regression),
+    ("mistakes", "Mistakes", "Worst mistakes", sections.mistakes),
+    ("calibration", "Calibration", "Can its confidence be believed?", classification.calibration),
+    ("training", "Training", "How training went", course.curves),
+    ("data", "Data", "What the data check found", sections.data),
+    ("augmentation", "Augmentation", "Before and after augmentation", sections.augmentation),
+    ("choices", "Choices", "What was chosen, and why", sections.choices),
+    ("recipe", "Recipe", "Recipe and machine", sections.recipe),
+    ("usage", "Use it", "How to use it", sections.usage),
 )
 
 
@@ -46,7 +47,8 @@ def page(story: Story) -> str:
     for before, after in story.augmented[: sections.SAMPLES]:
         shown = [*shown, before, *after[: sections.VARIANTS]]
     sprite = Sprite(shown)
-    parts = [(key, title, section(story, sprite)) for key, title, section in ORDER]
+    told = [(key, word, title, section(story, sprite)) for key, word, title, section in ORDER]
+    parts = [part for part in told if part[-1]]
     name = _name(story.run)
     return Template(_template("page.html")).substitute(
         title=text(f"{name} – Striate run report"),
@@ -55,11 +57,10 @@ def page(story: Story) -> str:
         name=text(name),
         lead=_lead(story.run),
         result=result(story),
-        contents="".join(f'<a href="#{key}">{title}</a>' for key, title, body in parts if body),
+        contents="".join(f'<a href="#{key}">{word}</a>' for key, word, _, _ in parts),
         sections="\n".join(
-            f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{title}</h2>{body}</section>'
-            for key, title, body in parts
-            if body
+            f'<section id="{key}" aria-labelledby="{key}-h"><h2 id="{key}-h">{title}</h2>{body}</section>'
+            for key, _, title, body in parts
         ),
         footer=text(
             f"Written by striate {(story.run.get('versions') or {}).get('striate', '')}".strip() + "."
@@ -68,30 +69,27 @@ def page(story: Story) -> str:
 
 
 def snippet(run: dict[str, Any]) -> str:
-    """Show a run in a notebook: its figures on one small card, in the notebook's own colours."""
+    """Show a run in a notebook: its figures on one small card, in the notebook's own colours.
+
+    run: what run.json holds.
+    """
     scores = run.get("metrics") or {}
-    split = next((s for s in ("test", "val") if scores.get(s)), None)
-    cells = []
+    split = next((name for name in ("test", "val") if scores.get(name)), None)
+    cells = {"model": text(run.get("model", "?"), 60)}
     for key, value in (scores[split] if split else {}).items():
-        if isinstance(value, (int, float)):
-            share = "accuracy" in key or key in {"macro_f1", "calibration_error"}
-            cells.append((key.replace("_", " "), percent(value) if share else number(value)))
-    cells.append(("model", text(run.get("model", "?"), 60)))
-    if isinstance(run.get("seconds"), (int, float)):
-        cells.append(("time", duration(run["seconds"])))
-    row = "".join(
-        f'<div><div style="opacity:.7;font-size:12px">{text(label)}</div><div>{value}</div></div>'
-        for label, value in cells
+        share = "accuracy" in key or key in {"macro_f1", "calibration_error"}
+        cells[key.replace("_", " ")] = percent(value) if share else number(value)
+    if run.get("seconds"):
+        cells["time"] = duration(run["seconds"])
+    shown = "".join(
+        f'<div><div style="opacity:.7;font-size:12px">{text(label)}</div>{value}</div>'
+        for label, value in cells.items()
     )
-    on = (
-        f' <span style="opacity:.7">on its {"test" if split == "test" else "validation"} pictures</span>'
-        if split
-        else ""
-    )
+    on = f' <span style="opacity:.7">on {SPLITS[split]} pictures</span>' if split else ""
     return (
-        '<div style="display:inline-block;border:1px solid #8886;border-radius:8px;padding:12px 16px;max-width:100%">'
-        f"<div><strong>{text(_name(run))}</strong>{on}</div>"
-        f'<div style="display:flex;flex-wrap:wrap;gap:8px 24px;margin-top:8px">{row}</div></div>'
+        '<div style="display:inline-block;max-width:100%;border:1px solid #8886;border-radius:8px;'
+        f'padding:12px 16px"><strong>{text(_name(run))}</strong>{on}'
+        f'<div style="display:flex;flex-wrap:wrap;gap:8px 24px;margin-top:8px">{shown}</div></div>'
     )
 
 

@@ -23,7 +23,7 @@ SMALL, LARGE = (
     48,
     128,
 )  # up to the first a picture keeps its pixels (PNG); beyond it is scaled to the second (JPEG)
-SIDE = 96  # CSS pixels of the longer side on the page
+SIDE = 112  # CSS pixels of the longer side on the page
 
 
 class Sprite:
@@ -54,7 +54,8 @@ class Sprite:
         # A picture smaller than its cell is magnified, and the whole sheet with it.
         cell = self.cell * scale
         left, top = -(place % COLUMNS) * cell, -(place // COLUMNS) * cell
-        style = f"width:{width * scale:.4g}px;height:{height * scale:.4g}px;background-position:{left:.6g}px {top:.6g}px"
+        style = f"width:{width * scale:.4g}px;height:{height * scale:.4g}px"
+        style += f";background-position:{left:.6g}px {top:.6g}px"
         if cell != SIDE:
             style += f";background-size:{COLUMNS * cell:.6g}px auto"
         return f'<span class="thumb" role="img" aria-label="{text(label, 240)}" style="{style}"></span>'
@@ -73,4 +74,5 @@ class Sprite:
         Image.fromarray(sheet).save(buffer, kind, **options)
         data = base64.b64encode(buffer.getvalue()).decode()
         crisp = "image-rendering:pixelated;" if self.small else ""
-        return f".thumb{{{crisp}background-size:{COLUMNS * SIDE}px auto;background-image:url(data:image/{kind};base64,{data})}}"
+        sheet_url = f"url(data:image/{kind};base64,{data})"
+        return f".thumb{{{crisp}background-size:{COLUMNS * SIDE}px auto;background-image:{sheet_url}}}"
