@@ -11,7 +11,7 @@ from striate.cli.flags import Json, Offline, settings
 if TYPE_CHECKING:
     from striate.data.check import Check
 
-ROWS = 20  # more classes than this are summed up
+ROWS = 20  # of each list
 
 
 def data(data: str, /, *, offline: Offline = False, json: Json = False, **asked: Any) -> None:
@@ -37,5 +37,43 @@ data.__annotations__["asked"] = Unpack[settings(("task", "val", "test", "group",
 
 
 def lines(found: Check) -> list[str]:
-    """Lay out what was found."""
-    return [str(found)]
+    """Lay out what was found, a section after the other; long lists are cut and say so."""
+    sections = [_counts(found), _files(found)]
+    sections.append(_list("Left out", [f"{file}: {reason}" for file, reason in found.unreadable]))
+    for exact, title in ((True, "The same picture"), (False, "Nearly the same picture")):
+        groups = [
+            " = ".join(f"{file} ({side})" for file, side in zip(files, sides, strict=True))
+            for files, sides, is_exact in found.duplicates
+            if is_exact == exact
+        ]
+        sections.append(_list(title, groups))
+    sections.append([f"Warning: {warning}" for warning in found.warnings])
+    within = show.width()
+    told = [line for section in sections if section for line in ["", *section]][1:]
+    return told if within is None else [part for line in told for part in show.wrap(line, within)]
+
+
+def _counts(found: Check) -> list[str]:
+    """Count pictures, a row a class, a column a side of the split."""
+    sides = list(found.splits)
+    rows: list[tuple[object, ...]] = [("class" if found.classes else "", *sides, "all")]
+    for name, counts in list(found.classes.items())[:ROWS]:
+        rows.append((name, *(counts.get(side, 0) for side in sides), sum(counts.values())))
+    rows.append(("all" if found.classes else "pictures", *found.splits.values(), sum(found.splits.values())))
+    table = show.table(rows, within=show.width())
+    hidden = len(found.classes) - ROWS
+    return [*table[:-1], *([f"and {hidden} more classes"] if hidden > 0 else []), table[-1]]
+
+
+def _files(found: Check) -> list[str]:
+    sizes = [
+        f"{what}: {low} to {high} pixels, median {mid}" for what, (low, mid, high) in found.sizes.items()
+    ]
+    return [*sizes, *(f"{mode}: {count}" for mode, count in found.modes.items())]
+
+
+def _list(title: str, entries: list[str]) -> list[str]:
+    if not entries:
+        return []
+    more = [f"  and {len(entries) - ROWS} more"] if len(entries) > ROWS else []
+    return [f"{title}: {len(entries)}", *(f"  {entry}" for entry in entries[:ROWS]), *more]

@@ -112,10 +112,8 @@ class Terminal:
         elif isinstance(event, Working):
             self._bar(event.what, title(event), event.done, event.total, detail(event))
         elif line := text(event, self._epochs):
-            width = self._progress.console.width
-            hang = " " * (25 if isinstance(event, Choice) else 2)
             style = "yellow" if isinstance(event, Warned) else None
-            for part in textwrap.wrap(line, width, subsequent_indent=hang, break_on_hyphens=False):
+            for part in wrap(line, self._progress.console.width, 25 if isinstance(event, Choice) else 2):
                 self._progress.console.print(part, style=style, markup=False, soft_wrap=True)
 
     def _bar(self, what: str, name: str, done: int, total: int | None, details: str) -> None:
@@ -208,6 +206,16 @@ def table(rows: Sequence[Sequence[object]], *, within: int | None = None) -> lis
         ).rstrip()
         for row in cells
     ]
+
+
+def wrap(line: str, within: int, hang: int = 4) -> list[str]:
+    """Break a line that is too long; what follows hangs ``hang`` columns in."""
+    if len(line) <= within:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(
+        line.lstrip(), within, initial_indent=indent, subsequent_indent=" " * hang, break_on_hyphens=False
+    )
 
 
 def shorten(name: str, length: int) -> str:
