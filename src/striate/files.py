@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def cannot_write(path: Path, error: OSError) -> StriateError:
     """Say why a file could not be written."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", None)}:  # Windows has no quotas
         return StriateError(
             f"The disk is full: could not write {path}.",
             "What was saved before is whole. Free some space, or choose another place with --out.",
@@ -124,9 +124,9 @@ def only_one(path: Path, *, patience: float = 600.0) -> Iterator[None]:
 
     patience: seconds after which a lock that nobody refreshed counts as left behind by a crash.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
             break
         except FileExistsError:

@@ -61,19 +61,10 @@ def prepare(
     store = build(source, survey, preprocess, cache=cache, emit=emit)
     samples = [source.samples[i] for i in store.rows]
     exact, near = duplicates.duplicate_groups([survey.digests[i] for i in store.rows], store.thumbs)
-    groups = duplicates.join(len(samples), [exact, near, _together([s.group for s in samples])])
+    groups = duplicates.join(len(samples), exact, near, [s.group for s in samples])
     targets = targets_of(source, store, source.classes)
     parts = splitting.split(targets, [s.split for s in samples], groups, val=val, test=test, seed=seed)
     return Pictures(source, survey, store, targets, parts, check(source, survey, store, exact, near, parts))
-
-
-def _together(groups: list[str | None]) -> list[list[int]]:
-    """Turn each row's group name into lists of rows."""
-    rows: dict[str, list[int]] = {}
-    for row, group in enumerate(groups):
-        if group is not None:
-            rows.setdefault(group, []).append(row)
-    return list(rows.values())
 
 
 def targets_of(source: Source, store: Store, classes: tuple[str, ...]) -> NDArray[Any]:
