@@ -337,7 +337,7 @@ def _fit(
 
 def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) -> None:
     """Write the final figures and the report. Validation and test are each looked at once here."""
-    from striate.report.story import tell
+    from striate.report.gather import tell
     from striate.training.baseline import plain_answers
     from striate.training.evaluate import evaluate as score
 

@@ -1,0 +1,100 @@
+"""Gather what the report tells of a finished run: its figures, worst mistakes and augmented samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.data.batches import Batches
+from striate.report.contents import Shown, Story
+from striate.report.page import write
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from striate.data.preprocess import Preprocess
+    from striate.training.baseline import Answer
+    from striate.training.loop import Job
+    from striate.training.metrics import Classified, Measured
+
+MISTAKES, SAMPLES, VERSIONS = 24, 6, 4
+
+
+def tell(
+    job: Job,
+    info: Mapping[str, Any],
+    names: Sequence[str],
+    scores: Mapping[str, Classified | Measured],
+    answers: Mapping[str, NDArray[Any]],
+    plain: Sequence[Answer],
+) -> None:
+    """Write report.html into the job's run folder.
+
+    names: of every row of the pixels.   scores, answers: of "test" and "val", the headline first.
+    """
+    headline = next(iter(scores), None)
+    rows = job.split[headline] if headline else np.zeros(0, np.int64)
+    numbers = headline is not None and info["task"] == "regression"
+    story = Story(
+        run=dict(info),
+        recipe=job.recipe.toml(),
+        history=job.run.history,
+        choices=[(choice["name"], choice["value"], choice["reason"]) for choice in info["choices"]],
+        check=info["check"],
+        scores=dict(scores),
+        answers=list(plain),
+        mistakes=_mistakes(job, info, names, rows, answers[headline]) if headline else [],
+        augmented=_augmented(job),
+        predicted=answers[headline] if headline and numbers else None,
+        true=job.targets[rows] if numbers else None,
+    )
+    write(job.run.path / "report.html", story)
+
+
+def _mistakes(
+    job: Job, info: Mapping[str, Any], names: Sequence[str], rows: NDArray[np.int64], answers: NDArray[Any]
+) -> list[Shown]:
+    """The wrong answers that the network was surest of; for numbers, those farthest off."""
+    targets = job.targets[rows]
+    if info["task"] == "regression":
+        order = np.argsort(-np.abs(answers - targets), kind="stable")[:MISTAKES]
+        captions = [f"said {answers[i]:.4g}, is {targets[i]:.4g}" for i in order]
+    else:
+        said, sure, classes = answers.argmax(1), answers.max(1), info["classes"]
+        wrong = np.flatnonzero(said != targets)
+        order = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
+        captions = [f"{classes[said[i]]} ({sure[i]:.0%}), is {classes[targets[i]]}" for i in order]
+    shown = (_visible(job.pixels[rows[i]], job.preprocess) for i in order)
+    return [Shown(*parts) for parts in zip(shown, captions, (names[rows[i]] for i in order), strict=True)]
+
+
+def _augmented(job: Job) -> list[tuple[Shown, list[Shown]]]:
+    """A few training pictures, each as stored and as some epochs would see it."""
+    rows = np.sort(job.split["train"])
+    rows = rows[:: max(1, len(rows) // SAMPLES)][:SAMPLES]
+    settings = {"batch": len(rows), "seed": job.recipe.seed, "augment": job.augment}
+    batches = Batches(job.pixels, job.targets, rows, job.preprocess, **settings)
+    versions: dict[int, list[Shown]] = {int(row): [] for row in rows}
+    for epoch in range(VERSIONS):
+        batch = batches.at(epoch, 0)
+        for row, inputs in zip(batch.index, batch.inputs.numpy(), strict=True):
+            versions[int(row)].append(Shown(_visible(_raw(inputs, job.preprocess), job.preprocess), ""))
+    return [(Shown(_visible(job.pixels[row], job.preprocess), ""), versions[int(row)]) for row in rows]
+
+
+def _raw(inputs: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
+    """Undo the normalisation: (C, H, W) -> (H, W, C) in the files' own values."""
+    given = (preprocess.low, preprocess.high, preprocess.mean, preprocess.std)
+    low, high, mean, std = (np.array(values, np.float32) for values in given)
+    return np.asarray((inputs.transpose(1, 2, 0) * std + mean) * (high - low) + low)
+
+
+def _visible(picture: NDArray[Any], preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Make any picture (H, W, C) one that a screen can show: 8 bits, grey or the first three channels."""
+    low, high = np.array(preprocess.low, np.float32), np.array(preprocess.high, np.float32)
+    scaled = (picture.astype(np.float32) - low) / (high - low) * 255
+    shown = scaled[:, :, : 3 if scaled.shape[2] >= 3 else 1]
+    return np.rint(shown.clip(0, 255)).astype(np.uint8)
