@@ -89,7 +89,7 @@ def test_exactly_as_many_classes_as_fit_hide_none() -> None:
 def test_numbers_instead_of_classes_are_only_counted() -> None:
     found = Check({}, {"train": 10, "test": 2}, {"width": [8, 8, 8]}, {"PNG grey": 12}, [], [], 1.0, [])
     assert [line.split() for line in lines(found)[:2]] == [
-        ["class", "train", "test", "all"],
+        ["train", "test", "all"],
         ["pictures", "10", "2", "12"],
     ]
 
