@@ -32,7 +32,10 @@ def confusion(story: Story, _sprite: Sprite) -> str:
     if len(labels) > DRAWN:
         note = f"With {len(labels):,} classes the matrix would fill the page; "
         return f'{pairs}<p class="note">{note}<code>striate evaluate --json</code> prints it whole.</p>'
-    return f'<div class="beside">{_matrix(counts, labels)}<div>{pairs}</div></div>'
+    lead = (
+        "A row is what a picture shows, a column what the network says. The colour is the share of the row."
+    )
+    return f'<p class="note">{lead}</p><div class="beside">{_matrix(counts, labels)}<div>{pairs}</div></div>'
 
 
 def _pairs(counts: NDArray[Any], labels: list[str]) -> str:
@@ -62,11 +65,9 @@ def _matrix(counts: NDArray[Any], labels: list[str]) -> str:
             for j, n in enumerate(counts[i].tolist())
         )
         rows.append(f'<tr><th scope="row">{text(label, 40)}</th>{cells}</tr>')
-    caption = "A row is what a picture shows, a column what the network says. Colour: share of the row."
     css = "matrix" if len(labels) <= NUMBERED else "matrix dense"
     return scroll(
-        f'<table class="{css}"><caption>{caption}</caption>'
-        f"<thead><tr><td></td>{top}</tr></thead><tbody>{''.join(rows)}</tbody></table>",
+        f'<table class="{css}"><thead><tr><td></td>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table>',
         "Confusion matrix",
     )
 

@@ -147,7 +147,7 @@ def calibration(scores: Classified) -> str:
             axis.set_major_locator(MultipleLocator(0.2))
             axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
 
-    return drawn(draw, alt, width=5.6, height=4.0)
+    return drawn(draw, alt, width=4.6, height=3.4)
 
 
 def leaning(scores: Classified) -> str:
@@ -169,4 +169,4 @@ def scatter(predicted: NDArray[Any], true: NDArray[Any], alt: str) -> str:
         axes.scatter(true[keep], predicted[keep], s=9, color=ACCENT, alpha=0.45, linewidths=0)
         axes.set(xlabel="true", ylabel="predicted")
 
-    return drawn(draw, alt, width=5.6, height=4.4)
+    return drawn(draw, alt, width=4.6, height=3.7)

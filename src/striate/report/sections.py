@@ -28,7 +28,7 @@ def mistakes(story: Story, sprite: Sprite) -> str:
         return ""
     items = "".join(
         f"<li>{sprite.thumb(s, f'{s.caption}. {s.detail}')}{text(s.caption)}"
-        f"<small>{text(s.detail, 48)}</small></li>"
+        f"<small>{text(s.detail, 44)}</small></li>"
         for s in story.mistakes[:MISTAKES]
     )
     lead = "Wrong, and most sure of it. Some of these labels may themselves be wrong."
@@ -60,11 +60,18 @@ def data(story: Story, _sprite: Sprite) -> str:
     warnings = "".join(f"<li>{text(line, 300)}</li>" for line in (check.get("warnings") or [])[:FILES])
     unreadable, duplicates = check.get("unreadable") or [], check.get("duplicates") or []
     broken = [[text(entry["file"]), text(entry["reason"])] for entry in unreadable[:FILES]]
-    twins = [[_files(entry["files"]), text(", ".join(entry["splits"]))] for entry in duplicates[:FILES]]
+    twins = [
+        [_files(entry), "the same" if entry.get("exact") else "nearly the same"]
+        for entry in duplicates[:FILES]
+    ]
     clean = (
         "" if unreadable or duplicates else "<p>Every file could be read, and no picture occurs twice.</p>"
     )
-    about = {"Sizes": check.get("sizes"), "Kinds": check.get("modes")} | (story.run.get("data") or {})
+    sizes = {
+        f"{what}, pixels": f"{low:,} to {high:,}, median {middle:,}"
+        for what, (low, middle, high) in (check.get("sizes") or {}).items()
+    }
+    about = sizes | {"kinds of file": check.get("modes")} | (story.run.get("data") or {})
     return (
         (f'<ul class="warn">{warnings}</ul>' if warnings else "")
         + clean
@@ -73,7 +80,7 @@ def data(story: Story, _sprite: Sprite) -> str:
             f"{plural(len(unreadable), 'unreadable file')}, left out", ("File", "Reason"), broken, unreadable
         )
         + _listed(
-            plural(len(duplicates), "group") + " of equal pictures", ("Files", "Splits"), twins, duplicates
+            plural(len(duplicates), "group") + " of equal pictures", ("Files", "How equal"), twins, duplicates
         )
         + facts(about)
     )
@@ -104,9 +111,11 @@ def _first(limit: int, everything: Sequence[Any] | dict[str, Any]) -> str:
     return f"The first {limit} of {n:,}; <code>striate data</code> lists all." if n > limit else ""
 
 
-def _files(names: Sequence[str]) -> str:
+def _files(entry: dict[str, Any]) -> str:
+    names, splits = entry["files"], entry["splits"]
     more = f"<br>and {len(names) - 4:,} more" if len(names) > 4 else ""
-    return "<br>".join(text(name) for name in names[:4]) + more
+    pairs = list(zip(names, splits, strict=True))[:4]
+    return "<br>".join(f"{text(name)} <small>{text(split)}</small>" for name, split in pairs) + more
 
 
 def choices(story: Story, _sprite: Sprite) -> str:

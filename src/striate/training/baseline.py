@@ -56,7 +56,7 @@ def plain_answers(
         constant = measured(np.full(len(asked), mean), asked)
         linear = measured(_ridge(train_x, train_y, test_x), test_y)
         return [
-            Answer(f"Always answering the mean, {mean:.4g}", constant.summary()),
+            Answer(f"Always answering the mean ({mean:.4g})", constant.summary()),
             Answer("A linear model on the pixels", linear.summary()),
         ]
     shares = np.bincount(learnt, minlength=len(classes)) / len(learnt)
