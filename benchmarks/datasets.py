@@ -43,10 +43,8 @@ def main() -> None:
     names, flags = sys.argv[1:] or list(ROWS), []
     if "--" in names:
         names, flags = names[: names.index("--")], names[names.index("--") + 1 :]
-    cores = os.cpu_count()
-    print(
-        f"torch {torch.__version__}, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {cores} cores"
-    )
+    machine = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    print(f"torch {torch.__version__}, {machine}, {torch.get_num_threads()} threads")
     with tempfile.TemporaryDirectory() as place:
         _, torch_alone = run([sys.executable, "-c", "import torch"], place)
         for name in names:

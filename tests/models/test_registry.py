@@ -26,7 +26,9 @@ def test_builds_and_every_parameter_learns(name: str, channels: int) -> None:
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(2):
         optimiser.zero_grad()
-        nn.functional.cross_entropy(model(torch.randn(4, channels, SIZES[name], SIZES[name])), torch.arange(4)).backward()
+        nn.functional.cross_entropy(
+            model(torch.randn(4, channels, SIZES[name], SIZES[name])), torch.arange(4)
+        ).backward()
         optimiser.step()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
@@ -52,7 +54,9 @@ def test_own_function_gets_only_what_it_names() -> None:
     assert model(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
 
 
-def test_own_function_by_name_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_function_by_name_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "mine_here.py").write_text(
         "from torch import nn\ndef net():\n    return nn.Flatten()\ndef bad():\n    raise ValueError('two\\nlines')\n"
         "def none():\n    return 3\n"

@@ -47,7 +47,12 @@ def make_job(path: Path, **settings: Any) -> Job:
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = nn.Sequential(
-            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveMaxPool2d(4), nn.Flatten(), nn.Linear(64, 2)
+            nn.Conv2d(1, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.AdaptiveMaxPool2d(4),
+            nn.Flatten(),
+            nn.Linear(64, 2),
         )
     optim.drop_inputs_of_head(model, recipe.dropout)
     path.mkdir(exist_ok=True)
