@@ -6,10 +6,15 @@ import io
 import sys
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from striate.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 class Screen(io.StringIO):
@@ -40,3 +45,18 @@ def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STRIATE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         yield
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, _cache_of_the_session: None) -> Path:
+    """Train on 12 dark pictures of cats and 12 bright ones of dogs: the run folder, beside the folder "d"."""
+    root = tmp_path_factory.mktemp("trained")
+    random = np.random.default_rng(0)
+    for name, shade in (("cat", 0), ("dog", 150)):
+        (root / "d" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = (random.integers(0, 100, (12, 12, 3)) + shade).astype(np.uint8)
+            Image.fromarray(pixels).save(root / "d" / name / f"{i:02}.png")
+    words = ["--model", "mlp", "--size", "8", "--batch", "8", "--epochs", "5"]
+    assert main(["train", str(root / "d"), *words, "--out", str(root / "run")]) == 0
+    return root / "run"

@@ -386,13 +386,6 @@ def test_a_recipe_with_a_mistake(
     assert said in fails(capsys, ["train", "--recipe", str(tmp_path / "recipe.toml")])
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("trained")
-    assert main(["train", str(folder(root / "d")), *QUICK, "--out", str(root / "run")]) == 0
-    return root / "run"
-
-
 @pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Path:
     return shutil.copytree(trained, tmp_path / "run")

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from striate.cli.evaluate import lines
+from striate.cli.main import main
 from striate.training.metrics import classified, measured
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 
 def test_a_classifier_gets_its_numbers_and_a_row_a_class() -> None:
@@ -36,3 +45,16 @@ def test_a_regression_has_its_own_numbers() -> None:
 
 def test_equal_targets_have_no_r2() -> None:
     assert lines(measured(np.array([1.0, 2.0]), np.array([1.0, 1.0])))[3].split() == ["R²", "-"]
+
+
+def test_json_is_one_document(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(trained), str(trained.parent / "d"), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert {"accuracy", "per_class", "confusion"} <= set(scores)
+    assert np.sum(scores["confusion"]) == 24
+    assert scores["accuracy"] == np.trace(scores["confusion"]) / 24 > 0.5
+
+
+def test_a_split_that_the_data_lack_is_told(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(trained), str(trained.parent / "d"), "--split", "test"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) <= 2

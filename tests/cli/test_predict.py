@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from typing import TYPE_CHECKING
 
+from striate.cli.main import main
 from striate.cli.predict import lines
 from striate.runs.predict import Prediction
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
 
 CAT = Prediction("photos/a.jpg", "cat", 0.9312, (("cat", 0.9312), ("dog", 0.0688)))
 PRICE = Prediction("photos/b.jpg", 12.3456)
@@ -33,3 +39,37 @@ def test_a_terminal_gets_columns_that_fit(terminal: Callable[[str], io.StringIO]
 def test_a_number_has_neither_probability_nor_second_best(terminal: Callable[[str], io.StringIO]) -> None:
     terminal("stdout")
     assert [line.split() for line in lines([PRICE])] == [["file", "number"], ["photos/b.jpg", "12.35"]]
+
+
+def test_json_is_a_list_of_answers_and_nothing_else(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trained.parent / "d" / "dog"
+    assert main(["predict", str(trained), str(folder), "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert [answer["file"] for answer in answers] == [str(path) for path in sorted(folder.iterdir())]
+    assert all(set(answer) == {"file", "label", "probability", "top"} for answer in answers)
+    for answer in answers:
+        assert answer["top"][0] == {"label": answer["label"], "probability": answer["probability"]}
+    assert sum(answer["label"] == "dog" for answer in answers) > 6
+
+
+def test_a_csv_is_written_too(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = trained.parent / "d" / "cat" / "00.png"
+    assert main(["predict", str(trained), str(picture), str(picture), "--csv", str(tmp_path / "p.csv")]) == 0
+    told = capsys.readouterr().out.splitlines()
+    with open(tmp_path / "p.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == [str(picture)] * 2
+    assert [line.split("\t")[:2] for line in told] == [[row["file"], row["label"]] for row in rows]
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_predicted(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"")
+    picture = trained.parent / "d" / "cat" / "00.png"
+    assert main(["predict", str(trained), str(tmp_path / "broken.png"), str(picture)]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1
+    assert captured.err.startswith(f"Left out {tmp_path / 'broken.png'}: ")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -118,3 +120,25 @@ def test_the_console_script_works_in_a_process_of_its_own(tmp_path: Path) -> Non
     out = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert out.stdout.splitlines() == [str(tmp_path / "run")]
     assert "Warning:" not in out.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    words = [sys.executable, "-m", "striate", "train", *QUICK[:-1], "40", "--json", "--out", str(out)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if json.loads(line)["event"] == "step":
+                process.send_signal(signal.SIGINT)
+                break
+        process.stdout.read()
+        said = process.stderr.read().splitlines()
+    assert process.returncode == 130
+    assert len(said) == 2
+    assert said[1] == f"Go on with: striate train --resume {out}"
+    step = int(said[0].split("step ")[1].split()[0])
+    assert main(["train", "--resume", str(out), "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert next(event["step"] for event in events if event["event"] == "step") == step + 1
