@@ -62,7 +62,7 @@ def main() -> None:
         loss = F.cross_entropy(model(batch.inputs), batch.targets)
         took("forward")
         rule.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         took("backward")
         rule.step()
         took("update")

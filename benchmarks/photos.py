@@ -105,7 +105,7 @@ def usual(folder: Path, minutes: float, seed: int) -> dict[str, float]:
                 group["lr"] = RATE * (1 + math.cos(math.pi * progress)) / 2
             loss = F.cross_entropy(model(inputs), targets)
             rule.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             rule.step()
             seen += len(targets)
     seconds = time.monotonic() - began

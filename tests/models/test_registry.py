@@ -58,7 +58,8 @@ def test_own_function_by_name_from_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine_here.py").write_text(
-        "from torch import nn\ndef net():\n    return nn.Flatten()\ndef bad():\n    raise ValueError('two\\nlines')\n"
+        "from torch import nn\ndef net():\n    return nn.Flatten()\n"
+        "def bad():\n    raise ValueError('two\\nlines')\n"
         "def none():\n    return 3\n"
     )
     monkeypatch.chdir(tmp_path)

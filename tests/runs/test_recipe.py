@@ -1,4 +1,4 @@
-"""The recipe: one declaration for flags, TOML and Python; every mistake gets the key, the value and a way out."""
+"""The recipe: one declaration for flags, TOML and Python; a mistake gets key, value and a way out."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_an_optimiser_gets_its_memory_back(rule: Any) -> None:
         optimiser.zero_grad()
         model(torch.ones(2, 3)).square().sum().backward()
         optimiser.step()
-        return model.weight.detach().clone()  # type: ignore[operator,union-attr,return-value]
+        return model.weight.detach().clone()
 
     settings = {"momentum": 0.9} if rule is torch.optim.SGD else {}
     one = nn.Linear(3, 2)

@@ -25,8 +25,8 @@ from striate.training.loop import Job, fit
 
 SETTINGS: dict[str, Any] = {
     "model": "lenet5", "size": 12, "fit": "crop", "steps": 20, "batch": 8, "optimizer": "adamw", "lr": 0.01,
-    "weight_decay": 0.01, "label_smoothing": 0.0, "ema": 0.0, "augment": "flip,shift=0.1", "progressive": False,
-    "precision": "float32", "device": "cpu",
+    "weight_decay": 0.01, "label_smoothing": 0.0, "ema": 0.0, "augment": "flip,shift=0.1",
+    "progressive": False, "precision": "float32", "device": "cpu",
 }  # fmt: skip
 
 
@@ -89,8 +89,8 @@ def test_learns_and_writes_what_it_promises(tmp_path: Path) -> None:
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "everything": {
-        "ema": 0.9, "dropout": 0.3, "patience": 4, "schedule": "plateau", "clip": 1.0, "augment": "shift=0.1,mixup=0.4",
-        "optimizer": "nesterov", "label_smoothing": 0.1,
+        "ema": 0.9, "dropout": 0.3, "patience": 4, "schedule": "plateau", "clip": 1.0,
+        "augment": "shift=0.1,mixup=0.4", "optimizer": "nesterov", "label_smoothing": 0.1,
     },
     "adadelta": {"optimizer": "adadelta", "lr": 1.0, "schedule": "one-cycle"},
 }  # fmt: skip

@@ -100,13 +100,14 @@ def test_default_init_leaves_the_model_alone() -> None:
 
 
 def test_dropout_before_the_head_only_in_training() -> None:
-    model = nn.Sequential(nn.Linear(50, 400), nn.Linear(400, 1, bias=False))
-    nn.init.ones_(model[1].weight)
+    body, head = nn.Linear(50, 400), nn.Linear(400, 1, bias=False)
+    model = nn.Sequential(body, head)
+    head.weight.data.fill_(1)
     names = set(model.state_dict())
     drop_inputs_of_head(model, 0.5)
     x = torch.ones(200, 50)
-    model[0].weight.data.zero_()
-    model[0].bias.data.fill_(1)
+    body.weight.data.zero_()
+    body.bias.data.fill_(1)
     assert model.eval()(x).unique().tolist() == [400]
     dropped = model.train()(x)
     assert dropped.std() > 1

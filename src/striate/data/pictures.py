@@ -83,7 +83,8 @@ def measured(preprocess: Preprocess, pixels: NDArray[Any], rows: NDArray[np.int6
     """
     rows = np.sort(rows)[:: max(1, len(rows) // 4096)]
     sample = np.asarray(pixels[rows], np.float32)
-    low, high = np.zeros(sample.shape[-1]), np.full(sample.shape[-1], 255.0)
+    low: NDArray[Any] = np.zeros(sample.shape[-1])
+    high: NDArray[Any] = np.full(sample.shape[-1], 255.0)
     if preprocess.dtype != "uint8":
         low, high = np.percentile(sample, (0.1, 99.9), axis=(0, 1, 2))
         high = np.where(high > low, high, low + 1)
@@ -91,5 +92,10 @@ def measured(preprocess: Preprocess, pixels: NDArray[Any], rows: NDArray[np.int6
     mean = scaled.mean((0, 1, 2), dtype=np.float64)
     std = scaled.std((0, 1, 2), dtype=np.float64)
     std = np.where(std > 1e-6, std, 1.0)
-    low, high, mean, std = (tuple(map(float, values)) for values in (low, high, mean, std))
-    return dataclasses.replace(preprocess, low=low, high=high, mean=mean, std=std)
+    return dataclasses.replace(
+        preprocess,
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+        mean=tuple(mean.tolist()),
+        std=tuple(std.tolist()),
+    )

@@ -75,7 +75,8 @@ def find(name: str) -> Builder:
         raise ModelError(
             f"{module_name} has no function {function_name!r}.", did_you_mean(function_name, names)
         )
-    return function
+    builder: Builder = function
+    return builder
 
 
 def _one_line(error: Exception) -> str:

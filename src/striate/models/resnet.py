@@ -93,7 +93,8 @@ class ResNet(nn.Module):
         x = self.maxpool(F.relu(self.bn1(self.conv1(x)), inplace=True))
         for number in range(1, self.stages + 1):
             x = self.get_submodule(f"layer{number}")(x)
-        return self.fc(self.avgpool(x).flatten(1))
+        logits: Tensor = self.fc(self.avgpool(x).flatten(1))
+        return logits
 
 
 def resnet18(classes: int = 1000, channels: int = 3) -> nn.Module:

@@ -75,8 +75,15 @@ def _augmented(job: Job) -> list[tuple[Shown, list[Shown]]]:
     """A few training pictures, each as stored and as some epochs would see it."""
     rows = np.sort(job.split["train"])
     rows = rows[:: max(1, len(rows) // SAMPLES)][:SAMPLES]
-    settings = {"batch": len(rows), "seed": job.recipe.seed, "augment": job.augment}
-    batches = Batches(job.pixels, job.targets, rows, job.preprocess, **settings)
+    batches = Batches(
+        job.pixels,
+        job.targets,
+        rows,
+        job.preprocess,
+        batch=len(rows),
+        seed=job.recipe.seed,
+        augment=job.augment,
+    )
     versions: dict[int, list[Shown]] = {int(row): [] for row in rows}
     for epoch in range(VERSIONS):
         batch = batches.at(epoch, 0)
@@ -97,4 +104,4 @@ def _visible(picture: NDArray[Any], preprocess: Preprocess) -> NDArray[np.uint8]
     low, high = np.array(preprocess.low, np.float32), np.array(preprocess.high, np.float32)
     scaled = (picture.astype(np.float32) - low) / (high - low) * 255
     shown = scaled[:, :, : 3 if scaled.shape[2] >= 3 else 1]
-    return np.rint(shown.clip(0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(shown.clip(0, 255)), np.uint8)

@@ -1,1 +1,1 @@
-"""Training a network: step, loop, schedule, measures."""
+"""Training: the step, the loop, what is predicted (task), and what follows from the data (tune)."""

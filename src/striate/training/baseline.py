@@ -101,6 +101,7 @@ def _logistic(train: NDArray[Any], targets: NDArray[Any], test: NDArray[Any], k:
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     odds = np.zeros((len(test), k))
     present = np.unique(targets)
@@ -108,7 +109,8 @@ def _logistic(train: NDArray[Any], targets: NDArray[Any], test: NDArray[Any], k:
         odds[:, present] = 1.0
         return odds
     model = LogisticRegression(C=10 / train.shape[1], max_iter=50 if k <= 50 else 20)
-    with warnings.catch_warnings():
+    # The matrices are small: several threads wait for each other, for seconds where other work is going on.
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(train, targets)
     odds[:, present] = model.predict_proba(test)

@@ -82,9 +82,8 @@ class Job:
         """Make the optimiser and, where asked for, the running average of the weights."""
         average = None
         if self.recipe.ema:
-            average = AveragedModel(
-                self.model, multi_avg_fn=get_ema_multi_avg_fn(self.recipe.ema), use_buffers=True
-            )
+            rule = get_ema_multi_avg_fn(self.recipe.ema)  # type: ignore[no-untyped-call]
+            average = AveragedModel(self.model, multi_avg_fn=rule, use_buffers=True)
         return Tensors(self.model, optim.optimizer(self.model, self.recipe, self.device), average)
 
 
@@ -248,11 +247,14 @@ class _interrupts:  # noqa: N801 - reads as a statement
     def __enter__(self) -> threading.Event:
         asked = threading.Event()
         self.before: dict[int, Any] = {}
+
+        def ask(number: int, _frame: object) -> None:
+            asked.set()
+            signal.signal(number, self.before[number])  # the second time it does what it always did
+
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.getsignal(number)
-                # A second Ctrl-C does what it always did.
-                signal.signal(number, lambda n, _frame: (asked.set(), signal.signal(n, self.before[n]))[0])
+                self.before[number] = signal.signal(number, ask)
         return asked
 
     def __exit__(self, *_: object) -> None:

@@ -38,7 +38,7 @@ def optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> Optimiz
     learned = [p for p in model.parameters() if p.requires_grad]
     if not learned:
         raise ModelError("The model has no parameter to train.", "Give it a layer with weights.")
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
     ]

@@ -61,10 +61,13 @@ def fitting_model(model: Any, task: Task, preprocess: Preprocess, seed: int) -> 
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if not isinstance(model, nn.Module):
-            model = build(model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size)
-        try_out(model, task, torch.zeros(2, preprocess.channels, preprocess.size, preprocess.size))
-    return model
+        built: nn.Module = (
+            model
+            if isinstance(model, nn.Module)
+            else build(model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size)
+        )
+        try_out(built, task, torch.zeros(2, preprocess.channels, preprocess.size, preprocess.size))
+    return built
 
 
 def try_out(model: nn.Module, task: Task, inputs: Tensor) -> None:
