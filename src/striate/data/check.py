@@ -179,8 +179,8 @@ def _leaks(groups: Sequence[tuple[Sequence[int], bool]], side: dict[int, str]) -
                 rows = {row for row in group if side.get(row) == where}
                 leaked.setdefault((where, seen, exact), set()).update(rows)
     return [
-        f"{_pictures(len(rows))} of {where} {_are(len(rows))} {'also' if exact else 'nearly the same'} in {seen}: "
-        f"the {where} result is too good"
+        f"{_pictures(len(rows))} of {where} {_are(len(rows))} also in {seen}{'' if exact else ', or nearly'}"
+        f": the {where} result is too good"
         for (where, seen, exact), rows in leaked.items()
         if rows
     ]

@@ -131,7 +131,7 @@ def _jpeg(data: bytes) -> tuple[int, int, int, int] | None:
         return None
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-    except ValueError:
+    except (ValueError, KeyError):  # KeyError: simplejpeg's word for a layout that it does not know
         return None
     if space not in {"YCbCr", "Gray"}:
         return None

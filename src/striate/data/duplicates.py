@@ -76,7 +76,7 @@ def join(
 
 
 def _near(thumbs: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
-    grey = thumbs.reshape(len(thumbs), -1).astype(np.float32)
+    grey = thumbs.reshape(len(thumbs), np.prod(thumbs.shape[1:])).astype(np.float32)
     level = grey.mean(1)
     grey -= level[:, None]
     spread = _unit(grey) / np.sqrt(grey.shape[1])

@@ -88,10 +88,13 @@ class Preprocess:
 
 def from_json(values: dict[str, Any]) -> Preprocess:
     """Read back :meth:`Preprocess.json`. Raises RunError for a key that this version does not know."""
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     try:
-        return Preprocess(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return Preprocess(**plain)
     except TypeError as error:
-        raise RunError(f"run.json: unknown preprocessing ({error}).", "The run is damaged or from a newer version.") from error
+        raise RunError(
+            f"run.json: unknown preprocessing ({error}).", "The run is damaged or from a newer version."
+        ) from error
 
 
 def _resize(picture: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:

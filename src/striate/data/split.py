@@ -115,15 +115,19 @@ def _deal(
 def _wanted(
     counts: Counter[int], shares: dict[str, float], rng: np.random.Generator
 ) -> dict[str, Counter[int]]:
-    """Count the pictures of each stratum that a side should get, so that also the totals are right."""
-    order = rng.permutation(sorted(counts))
+    """Count the pictures of each stratum that a side should get: by largest remainders, so totals are right."""
+    strata = sorted(counts)
+    total = np.array([counts[stratum] for stratum in strata])
+    room = total - 1  # one of each stays in train
     wanted = {}
     for side, share in shares.items():
-        ends = np.floor(np.cumsum([share * counts[stratum] for stratum in order]) + 0.5)
-        numbers = np.diff(ends, prepend=0).astype(int)
-        wanted[side] = Counter[int]()
-        for stratum, n in zip(order.tolist(), numbers.tolist(), strict=True):
-            wanted[side][stratum] = max(n, int(counts[stratum] >= ALWAYS))
+        exact = share * total
+        whole = np.minimum(np.maximum(np.floor(exact + 1e-9).astype(int), total >= ALWAYS), room)
+        rest = np.where(whole < room, exact - whole, 0)
+        largest = np.lexsort((rng.random(len(rest)), -rest))[: max(0, round(exact.sum()) - whole.sum())]
+        whole[largest[rest[largest] > 0]] += 1
+        room = room - whole
+        wanted[side] = Counter(dict(zip(strata, whole.tolist(), strict=True)))
     return wanted
 
 

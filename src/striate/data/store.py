@@ -17,7 +17,7 @@ from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -45,7 +45,7 @@ THUMB = 32
 CHUNK = 64  # pictures a thread takes at a time
 CHUNK_BYTES = 2**24
 WORKERS = min(8, os.cpu_count() or 1)
-DEPTHS = ("uint8", "uint16", "float32")
+Depth = Literal["uint8", "uint16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,10 @@ class Survey:
         return max(header.channels for header in self.readable)
 
     @property
-    def dtype(self) -> str:
+    def dtype(self) -> Depth:
         """The depth that loses nothing of any picture."""
-        return max((header.dtype for header in self.readable), key=DEPTHS.index)
+        found = {header.dtype for header in self.readable}
+        return "float32" if "float32" in found else "uint16" if "uint16" in found else "uint8"
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -223,7 +224,7 @@ class _Work:
             raise
         except StriateError as error:
             raise StriateError(
-                f"The decoded pictures take {self.bytes / 1e9:.1f} GB: too much for the memory. {error.message}",
+                f"Decoded, they take {self.bytes / 1e9:.1f} GB: more than the memory. {error.message}",
                 "Free some space, let STRIATE_CACHE name a folder on a larger disk, or lower --size.",
             ) from error
         return _store(np.load(path, mmap_mode="r", allow_pickle=False), thumbs, rows, self.unreadable)
