@@ -15,7 +15,7 @@ from striate.training.metrics import Measured
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from striate.report.contents import Story
+    from striate.report.contents import Shown, Story
     from striate.report.sprite import Sprite
 
 MISTAKES, SAMPLES, VARIANTS = 24, 5, 5  # pictures shown
@@ -41,15 +41,16 @@ def augmentation(story: Story, sprite: Sprite) -> str:
     """Show training pictures before and after augmentation."""
     if not story.augmented:
         return ""
-    rows = "".join(
-        f'<div class="after">{sprite.thumb(before, f"{before.caption}, as it is")}'
-        '<span class="arrow" aria-hidden="true">→</span>'
-        + "".join(sprite.thumb(shown, f"{before.caption}, augmented") for shown in after[:VARIANTS])
-        + "</div>"
-        for before, after in story.augmented[:SAMPLES]
-    )
+    rows = "".join(_row(before, after, sprite) for before, after in story.augmented[:SAMPLES])
     lead = "Left, a picture as it is; right, as the network sees it, drawn anew every epoch."
     return f"<p>{lead}</p>{scroll(rows, 'Augmented pictures')}"
+
+
+def _row(before: Shown, after: list[Shown], sprite: Sprite) -> str:
+    name = before.caption or "training picture"
+    variants = "".join(sprite.thumb(shown, f"{name}, augmented") for shown in after[:VARIANTS])
+    arrow = '<span class="arrow" aria-hidden="true">→</span>'
+    return f'<div class="after">{sprite.thumb(before, f"{name}, as it is")}{arrow}{variants}</div>'
 
 
 def data(story: Story, _sprite: Sprite) -> str:
@@ -80,7 +81,10 @@ def data(story: Story, _sprite: Sprite) -> str:
             f"{plural(len(unreadable), 'unreadable file')}, left out", ("File", "Reason"), broken, unreadable
         )
         + _listed(
-            plural(len(duplicates), "group") + " of equal pictures", ("Files", "How equal"), twins, duplicates
+            plural(len(duplicates), "group") + " of equal or nearly equal pictures",
+            ("Files", "How equal"),
+            twins,
+            duplicates,
         )
         + facts(about)
     )
