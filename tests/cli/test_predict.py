@@ -22,7 +22,7 @@ PRICE = Prediction("photos/b.jpg", 12.3456)
 
 
 def test_a_pipe_gets_tab_separated_values() -> None:
-    assert lines([CAT]) == ["photos/a.jpg\tcat\t0.9312"]
+    assert lines([CAT]) == ["photos/a.jpg\tcat\t0.931200"]
     assert lines([PRICE]) == ["photos/b.jpg\t12.3456"]
 
 

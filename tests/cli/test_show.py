@@ -108,6 +108,11 @@ def test_the_progress_of_a_long_run_fits_80_columns() -> None:
     assert len(show.title(step)) + len(show.detail(step)) + 3 <= 80
 
 
+def test_a_download_is_told_in_megabytes() -> None:
+    assert show.detail(Working("Downloading x", 1_500_000, 9_000_000, "bytes")) == "1.5/9.0 MB"
+    assert show.detail(Working("Downloading x", 1_500_000, None, "bytes")) == "1.5 MB"
+
+
 def test_regression_shows_its_own_metrics() -> None:
     epoch = Epoch(
         3, 30, 0.1, {"loss": 0.5, "mae": 1.25}, {"loss": 0.5, "mae": 1.5, "rmse": 2.0, "r2": 0.9}, 1.0

@@ -62,19 +62,23 @@ def lines(found: Sequence[Prediction]) -> list[str]:
     """Lay out predictions: columns on a terminal, tab-separated values in a pipe."""
     within = show.width()
     if within is None:
-        cells = [(one.file, one.label, one.probability) for one in found]
-        return ["\t".join(str(cell) for cell in row if cell is not None) for row in cells]
+        rows = [(one.file, f"{one.label}", _exact(one.probability)) for one in found]
+        return ["\t".join(cell for cell in row if cell) for row in rows]
     if all(isinstance(one.label, float) for one in found):
         return show.table(
             [("file", "number"), *((one.file, f"{one.label:.4g}") for one in found)], within=within
         )
-    rows = [("file", "label", "probability", "next best")]
-    rows += [(one.file, str(one.label), _share(one.probability), _second(one)) for one in found]
-    return show.table(rows, within=within)
+    cells = [("file", "label", "probability", "next best")]
+    cells += [(one.file, str(one.label), _share(one.probability), _second(one)) for one in found]
+    return show.table(cells, within=within)
 
 
 def _second(one: Prediction) -> str:
     return f"{one.top[1][0]} {_share(one.top[1][1])}" if len(one.top) > 1 else ""
+
+
+def _exact(probability: float | None) -> str:
+    return "" if probability is None else f"{probability:.6f}"
 
 
 def _share(probability: float | None) -> str:

@@ -149,6 +149,8 @@ def title(event: Step | Working) -> str:
 
 def detail(event: Step | Working) -> str:
     """Say how far it is, in at most 60 characters."""
+    if isinstance(event, Working) and event.unit == "bytes":
+        return f"{event.done / 1e6:.1f}{f'/{event.total / 1e6:.1f}' if event.total else ''} MB"
     if isinstance(event, Working):
         return f"{event.done}{f'/{event.total}' if event.total else ''} {event.unit}"
     parts = [f"loss {event.loss:.3f}"]
