@@ -78,7 +78,7 @@ def test_near_copies_across_sides_are_told_apart() -> None:
 
 def test_one_picture_under_two_labels() -> None:
     found = looked([*CLEAN, (CLEAN[0][0], "dog", "train")])
-    assert found.warnings == ["1 picture has copies with another label"]
+    assert found.warnings == ["1 picture has copies or near copies with another label"]
 
 
 def test_unreadable_files_are_listed() -> None:

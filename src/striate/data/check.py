@@ -107,7 +107,7 @@ def check(
             *_about_classes(classes, imbalance),
             *_about_sides(split),
             *_leaks(groups, side),
-            *_contradictions(source, store, exact),
+            *_contradictions(source, store, groups),
         ],
     )
 
@@ -186,12 +186,11 @@ def _leaks(groups: Sequence[tuple[Sequence[int], bool]], side: dict[int, str]) -
     ]
 
 
-def _contradictions(source: Source, store: Store, exact: Sequence[Sequence[int]]) -> list[str]:
-    targets = [{source.samples[store.rows[row]].target for row in group} for group in exact]
+def _contradictions(source: Source, store: Store, groups: Sequence[tuple[Sequence[int], bool]]) -> list[str]:
+    targets = [{source.samples[store.rows[row]].target for row in group} for group, _ in groups]
     count = sum(len(found) > 1 for found in targets)
-    return (
-        [f"{_pictures(count)} {'has' if count == 1 else 'have'} copies with another label"] if count else []
-    )
+    have = "has" if count == 1 else "have"
+    return [f"{_pictures(count)} {have} copies or near copies with another label"] if count else []
 
 
 def _some(title: str, lines: list[str]) -> list[str]:

@@ -115,7 +115,7 @@ def _deal(
 def _wanted(
     counts: Counter[int], shares: dict[str, float], rng: np.random.Generator
 ) -> dict[str, Counter[int]]:
-    """Count the pictures of each stratum that a side should get: by largest remainders, so totals are right."""
+    """Count the pictures of each stratum that a side should get; largest remainders keep the totals."""
     strata = sorted(counts)
     total = np.array([counts[stratum] for stratum in strata])
     room = total - 1  # one of each stays in train

@@ -10,14 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
-import zipfile
-import zlib
-from collections import Counter, deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -25,12 +19,13 @@ from PIL import Image
 from striate import files
 from striate.data import cache as disk
 from striate.data import decode
-from striate.data.decode import Header, Unreadable
+from striate.data.decode import Unreadable
+from striate.data.survey import CHUNK, Survey, in_parallel, nothing_readable, read, survey
 from striate.errors import DataError, StriateError
 from striate.events import Emit, Warned, Working, ignore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,55 +33,11 @@ if TYPE_CHECKING:
     from striate.data.preprocess import Preprocess
     from striate.data.sources import Source
 
-T = TypeVar("T")
+__all__ = ["Store", "Survey", "build", "survey", "thumb"]
 
 VERSION = 1  # of the cached form: raise it when the same file would now give other pixels
 THUMB = 32
-CHUNK = 64  # pictures a thread takes at a time
 CHUNK_BYTES = 2**24
-WORKERS = min(8, os.cpu_count() or 1)
-Depth = Literal["uint8", "uint16", "float32"]
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What the files say without decoding their pixels; lists run along source.samples.
-
-    digests: of each file's bytes ("" where it could not be read).   unreadable: index -> reason.
-    """
-
-    digests: list[str]
-    headers: list[Header | None]
-    unreadable: dict[int, str]
-
-    @property
-    def readable(self) -> list[Header]:
-        """The headers of the pictures that can be used."""
-        return [h for i, h in enumerate(self.headers) if h is not None and i not in self.unreadable]
-
-    @property
-    def channels(self) -> int:
-        """1 if all pictures are grey, 3 where any is in colour, else what the files hold."""
-        return max(header.channels for header in self.readable)
-
-    @property
-    def dtype(self) -> Depth:
-        """The depth that loses nothing of any picture."""
-        found = {header.dtype for header in self.readable}
-        return "float32" if "float32" in found else "uint16" if "uint16" in found else "uint8"
-
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """Width and height of the usable pictures: (M, 2)."""
-        return np.array([(header.width, header.height) for header in self.readable], np.int64).reshape(-1, 2)
-
-    def fingerprint(self, source: Source) -> str:
-        """Hash of the data: every file's content, name, label, split and group."""
-        described = [
-            [digest, s.name, s.target, s.split, s.group]
-            for digest, s in zip(self.digests, source.samples, strict=True)
-        ]
-        return files.digest(json.dumps(described).encode())
 
 
 @dataclass(frozen=True)
@@ -101,42 +52,6 @@ class Store:
     rows: NDArray[np.int64]
     unreadable: dict[int, str]
     thumbs: NDArray[np.uint8]
-
-
-def survey(source: Source, emit: Emit = ignore) -> Survey:
-    """Read every file once, without its pixels: digest, size, channels, depth.
-
-    Raises DataError where not one of them is a picture.
-    """
-
-    def look(i: int) -> tuple[str, Header | str]:
-        try:
-            data = _read(source, i)
-        except Unreadable as error:
-            return "", error.reason
-        parts = (
-            (f"{data.shape}{data.dtype}".encode(), data.tobytes())
-            if isinstance(data, np.ndarray)
-            else (data,)
-        )
-        try:
-            return files.digest(*parts), decode.header(data)
-        except Unreadable as error:
-            return files.digest(*parts), error.reason
-
-    digests: list[str] = []
-    headers: list[Header | None] = []
-    unreadable: dict[int, str] = {}
-    for found in _parallel(look, range(len(source.samples)), CHUNK, "checking pictures", emit):
-        for digest, what in found:
-            if isinstance(what, str):
-                unreadable[len(digests)] = what
-            headers.append(None if isinstance(what, str) else what)
-            digests.append(digest)
-    _refuse_other_channels(headers, unreadable)
-    if len(unreadable) == len(headers):
-        raise _nothing(source, unreadable)
-    return Survey(digests, headers, dict(sorted(unreadable.items())))
 
 
 def build(
@@ -189,7 +104,7 @@ class _Work:
     def is_plain(self) -> bool:
         """Whether decoding is a copy: arrays that have the right size already."""
         fits = (self.survey.sizes == self.preprocess.size).all()
-        return bool(fits) and isinstance(_read(self.source, self.todo[0]), np.ndarray)
+        return bool(fits) and isinstance(read(self.source, self.todo[0]), np.ndarray)
 
     def key(self) -> str:
         """Name the result by everything that decides it."""
@@ -234,9 +149,7 @@ class _Work:
 
         def one(i: int) -> tuple[NDArray[Any], NDArray[np.uint8]] | str:
             try:
-                picture = decode.decode(
-                    _read(self.source, i), self.preprocess.channels, self.preprocess.dtype
-                )
+                picture = decode.decode(read(self.source, i), self.preprocess.channels, self.preprocess.dtype)
             except Unreadable as error:
                 return error.reason
             return self.preprocess.pixels(picture), thumb(picture)
@@ -244,7 +157,7 @@ class _Work:
         rows, small = [], [np.empty((0, THUMB, THUMB), np.uint8)]
         chunk = max(1, min(CHUNK, CHUNK_BYTES * len(self.todo) // max(1, self.bytes)))
         done = iter(self.todo)
-        for results in _parallel(one, self.todo, chunk, "reading pictures", self._tell):
+        for results in in_parallel(one, self.todo, chunk, "reading pictures", self._tell):
             made = []
             for result, i in zip(results, done, strict=False):
                 if isinstance(result, str):
@@ -256,7 +169,7 @@ class _Work:
                 append(np.stack([pixels for pixels, _ in made]))
                 small.append(np.stack([thumb for _, thumb in made]))
         if not rows:
-            raise _nothing(self.source, self.unreadable)
+            raise nothing_readable(self.source, self.unreadable)
         return rows, np.concatenate(small)
 
     def _tell(self, event: Working) -> None:
@@ -285,59 +198,3 @@ def thumb(picture: NDArray[Any]) -> NDArray[np.uint8]:
         picture = picture.mean(2, keepdims=True).astype(np.uint8)
     image = Image.fromarray(picture if picture.shape[2] == 3 else picture[:, :, 0])
     return np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX))
-
-
-def _read(source: Source, i: int) -> bytes | NDArray[Any]:
-    try:
-        return source.read(i)
-    except StriateError as error:
-        raise Unreadable(error.message) from error
-    except OSError as error:
-        raise Unreadable(f"cannot be opened: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise Unreadable("damaged in its archive") from error
-
-
-def _parallel(
-    work: Callable[[int], T], todo: Sequence[int], chunk: int, what: str, emit: Callable[[Working], None]
-) -> Iterator[list[T]]:
-    """Do the work in threads, in order, a chunk at a time, never far ahead of who takes the results."""
-
-    def some(start: int) -> list[T]:
-        return [work(i) for i in todo[start : start + chunk]]
-
-    done, told = 0, 0.0
-    starts = iter(range(0, len(todo), chunk))
-    with decode.quiet(), ThreadPoolExecutor(WORKERS) as pool:
-        waiting = deque(pool.submit(some, start) for start in islice(starts, 2 * WORKERS))
-        try:
-            while waiting:
-                results = waiting.popleft().result()
-                waiting.extend(pool.submit(some, start) for start in islice(starts, 1))
-                done += len(results)
-                if done == len(todo) or time.monotonic() - told > 0.1:
-                    told = time.monotonic()
-                    emit(Working(what, done, len(todo), "pictures"))
-                yield results
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _refuse_other_channels(headers: list[Header | None], unreadable: dict[int, str]) -> None:
-    """Grey and colour go together; other numbers of channels do not mix: most files decide."""
-    kinds = [h if h is None else 3 if h.channels in {1, 3} else h.channels for h in headers]
-    counts = Counter(kind for kind in kinds if kind is not None)
-    most = max(counts, key=lambda kind: counts[kind], default=None)
-    for i, (kind, header) in enumerate(zip(kinds, headers, strict=True)):
-        if kind != most and header is not None:
-            expected = "1 or 3" if most == 3 else str(most)
-            unreadable[i] = f"{header.channels} channels, where most pictures have {expected}"
-
-
-def _nothing(source: Source, unreadable: dict[int, str]) -> DataError:
-    first, reason = next(iter(sorted(unreadable.items())))
-    return DataError(
-        f"{source.name}: none of the {len(source.samples)} files can be read as a picture.",
-        f"The first is {source.samples[first].name}: {reason}.",
-    )
