@@ -104,11 +104,11 @@ def test_intervals_cover_the_truth_about_95_times_in_100() -> None:
 
 
 def test_calibration_by_hand() -> None:
-    probabilities = np.array([[0.8, 0.2], [0.8, 0.2], [0.6, 0.4], [1.0, 0.0]])
+    probabilities = np.array([[0.78, 0.22], [0.78, 0.22], [0.6, 0.4], [1.0, 0.0]])
     scores = classified(probabilities, np.array([0, 1, 0, 0]), ["a", "b"])
-    # Bin 12 holds 0.8 twice, half right; bin 9 holds 0.6, right; the last bin holds 1.0, right.
+    # The bin up to 12/15 holds 0.78 twice, half right; that up to 9/15 holds 0.6, right; the last 1.0, right.
     assert [(i, b["n"]) for i, b in enumerate(scores.bins) if b["n"]] == [(8, 1), (11, 2), (14, 1)]
-    assert scores.calibration_error == pytest.approx(0.5 * 0.3 + 0.25 * 0.4 + 0.0)
+    assert scores.calibration_error == pytest.approx(0.5 * 0.28 + 0.25 * 0.4 + 0.0)
     assert len(scores.bins) == 15
     assert sum(int(b["n"] or 0) for b in scores.bins) == 4
 
