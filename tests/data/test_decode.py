@@ -341,6 +341,7 @@ def test_arrays_follow_the_same_rules() -> None:
         header(np.array([["a"]]))
 
 
+@settings(deadline=None)
 @given(arrays.arrays(np.uint8, (3, 4, 3)))
 def test_white_stays_white_and_order_stays_order_at_every_depth(picture: NDArray[np.uint8]) -> None:
     deep = decode(picture, 3, "uint16")

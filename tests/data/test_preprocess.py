@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,6 +16,7 @@ from striate.errors import RunError
 RNG = np.random.default_rng(2)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["crop", "pad", "squash"]),
     st.sampled_from(["uint8", "uint16", "float32"]),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from striate.data.split import split
@@ -63,6 +63,7 @@ def test_given_splits_are_kept() -> None:
     assert sizes(many) == {"train": 57_500, "val": 2_500, "test": 10_000}
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     counts=st.lists(st.integers(1, 60), min_size=1, max_size=8),
     shares=st.tuples(st.sampled_from([0, 0.05, 0.15, 0.3]), st.sampled_from([0, 0.05, 0.15, 0.3])),
@@ -81,6 +82,7 @@ def test_every_picture_is_on_one_side_and_classes_keep_their_share(
         assert share == 0 or all(got[c] > 0 for c, n in enumerate(counts) if n >= 5)
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     groups=st.lists(st.integers(0, 12), min_size=2, max_size=120),
     classes=st.integers(1, 4),

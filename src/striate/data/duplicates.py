@@ -25,6 +25,7 @@ CONTRAST = 0.7  # doublings between the standard deviations
 FLAT = 3.0  # a thumbnail with less deviation shows nothing that could be compared
 BLOCK = 512
 COMPONENTS = 64
+FEW = 2000  # so many pictures are compared without sketches
 
 
 def duplicate_groups(
@@ -120,7 +121,9 @@ def _sketch(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 
     The inner product of two sketches is never below that of the vectors (Cauchy-Schwarz): nothing is missed.
     """
-    sample = grey[:: max(1, len(grey) // 2000)]
+    if len(grey) < FEW:
+        return grey
+    sample = grey[:: len(grey) // FEW]
     sample = sample - sample.mean(0)
     axes = np.random.default_rng(0).normal(size=(grey.shape[1], COMPONENTS)).astype(np.float32)
     for _ in range(4):  # orthogonal iteration: any orthonormal axes are right, the main ones are fast
