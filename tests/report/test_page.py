@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from striate.report import Shown, Story, snippet, write
+from striate.report import Shown, Story, write
 from striate.report.page import _template, page
 from striate.report.sprite import Sprite
 from striate.training.metrics import classified
@@ -250,16 +250,6 @@ def test_large_pictures_come_back_smaller() -> None:
 
 def test_a_page_without_pictures_has_no_sprite() -> None:
     assert Sprite([]).css() == ""
-
-
-def test_snippet_shows_the_test_figures(story: Story) -> None:
-    html = snippet(story.run)
-    reader = Reader(html)
-    assert "on test pictures" in reader.words
-    assert "balanced accuracy" in reader.words
-    assert {tag for tag, _ in reader.tags} <= {"div", "span", "strong"}
-    assert "on validation pictures" in snippet({"run": "a/b", "metrics": {"val": {"mae": 3.0}, "train": {}}})
-    assert "model" in snippet({})
 
 
 def luminance(colour: str) -> float:

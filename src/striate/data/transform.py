@@ -107,7 +107,7 @@ def mixed(x: Tensor, partner: Tensor, draws: Draws, augment: Augment) -> tuple[T
     Returns: the mixture, float32, and (N,) the share of it that is x's own.
     Source: Zhang et al. 2018 (mixup); Yun et al. 2019 (CutMix).
     """
-    from scipy.special import betaincinv  # type: ignore[import-untyped]
+    from scipy.special import betaincinv
 
     boxed = draws["kind"] < (0.5 if augment.mixup else 1.0) if augment.cutmix else draws["kind"] < 0
     alpha = np.where(boxed, augment.cutmix, augment.mixup)

@@ -36,7 +36,7 @@ def build(model: str | Builder, *, classes: int, channels: int, size: int) -> nn
     except Exception as error:
         raise ModelError(
             f"The model {model} raised {type(error).__name__}: {_one_line(error)}",
-            "It is called with those of classes, channels and size that it names. Add --debug for its traceback.",
+            "It is called with those of classes, channels and size that it names; --debug shows more.",
         ) from error
     if not isinstance(built, nn.Module):
         raise ModelError(

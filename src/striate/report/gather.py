@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from striate.training.loop import Job
     from striate.training.metrics import Classified, Measured
 
-MISTAKES, SAMPLES, VERSIONS = 24, 6, 4
+MISTAKES, SAMPLES, VERSIONS = 24, 5, 5
 
 
 def tell(
@@ -39,7 +39,7 @@ def tell(
     rows = job.split[headline] if headline else np.zeros(0, np.int64)
     numbers = headline is not None and info["task"] == "regression"
     story = Story(
-        run=dict(info),
+        run=dict(info) | {"run": str(job.run.path)},
         recipe=job.recipe.toml(),
         history=job.run.history,
         choices=[(choice["name"], choice["value"], choice["reason"]) for choice in info["choices"]],
@@ -47,7 +47,7 @@ def tell(
         scores=dict(scores),
         answers=list(plain),
         mistakes=_mistakes(job, info, names, rows, answers[headline]) if headline else [],
-        augmented=_augmented(job),
+        augmented=_augmented(job, info["classes"]),
         predicted=answers[headline] if headline and numbers else None,
         true=job.targets[rows] if numbers else None,
     )
@@ -61,18 +61,22 @@ def _mistakes(
     targets = job.targets[rows]
     if info["task"] == "regression":
         order = np.argsort(-np.abs(answers - targets), kind="stable")[:MISTAKES]
-        captions = [f"said {answers[i]:.4g}, is {targets[i]:.4g}" for i in order]
+        captions = [f"{targets[i]:.4g}, called {answers[i]:.4g}" for i in order]
+        details = [names[rows[i]] for i in order]
     else:
         said, sure, classes = answers.argmax(1), answers.max(1), info["classes"]
         wrong = np.flatnonzero(said != targets)
         order = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
-        captions = [f"{classes[said[i]]} ({sure[i]:.0%}), is {classes[targets[i]]}" for i in order]
+        captions = [f"{classes[targets[i]]}, called {classes[said[i]]}" for i in order]
+        details = [f"{100 * sure[i]:.0f} % sure · {names[rows[i]]}" for i in order]
     shown = (_visible(job.pixels[rows[i]], job.preprocess) for i in order)
-    return [Shown(*parts) for parts in zip(shown, captions, (names[rows[i]] for i in order), strict=True)]
+    return [Shown(*parts) for parts in zip(shown, captions, details, strict=True)]
 
 
-def _augmented(job: Job) -> list[tuple[Shown, list[Shown]]]:
+def _augmented(job: Job, classes: Sequence[str]) -> list[tuple[Shown, list[Shown]]]:
     """A few training pictures, each as stored and as some epochs would see it."""
+    if str(job.augment) == "off":
+        return []
     rows = np.sort(job.split["train"])
     rows = rows[:: max(1, len(rows) // SAMPLES)][:SAMPLES]
     batches = Batches(
@@ -84,12 +88,19 @@ def _augmented(job: Job) -> list[tuple[Shown, list[Shown]]]:
         seed=job.recipe.seed,
         augment=job.augment,
     )
+
+    def label(row: int) -> str:
+        target = job.targets[row]
+        return classes[target] if classes else f"{target:.4g}"
+
     versions: dict[int, list[Shown]] = {int(row): [] for row in rows}
     for epoch in range(VERSIONS):
         batch = batches.at(epoch, 0)
         for row, inputs in zip(batch.index, batch.inputs.numpy(), strict=True):
             versions[int(row)].append(Shown(_visible(_raw(inputs, job.preprocess), job.preprocess), ""))
-    return [(Shown(_visible(job.pixels[row], job.preprocess), ""), versions[int(row)]) for row in rows]
+    return [
+        (Shown(_visible(job.pixels[row], job.preprocess), label(row)), versions[int(row)]) for row in rows
+    ]
 
 
 def _raw(inputs: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
@@ -102,6 +113,6 @@ def _raw(inputs: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
 def _visible(picture: NDArray[Any], preprocess: Preprocess) -> NDArray[np.uint8]:
     """Make any picture (H, W, C) one that a screen can show: 8 bits, grey or the first three channels."""
     low, high = np.array(preprocess.low, np.float32), np.array(preprocess.high, np.float32)
-    scaled = (picture.astype(np.float32) - low) / (high - low) * 255
+    scaled = (np.nan_to_num(picture.astype(np.float32)) - low) / (high - low) * 255
     shown = scaled[:, :, : 3 if scaled.shape[2] >= 3 else 1]
     return np.asarray(np.rint(shown.clip(0, 255)), np.uint8)

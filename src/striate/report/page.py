@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from striate import files
 from striate.report import classification, course, sections
-from striate.report.markup import duration, number, percent, text
-from striate.report.result import SPLITS, result
+from striate.report.markup import text
+from striate.report.result import result
 from striate.report.sprite import Sprite
 
 if TYPE_CHECKING:
@@ -65,31 +65,6 @@ def page(story: Story) -> str:
         footer=text(
             f"Written by striate {(story.run.get('versions') or {}).get('striate', '')}".strip() + "."
         ),
-    )
-
-
-def snippet(run: dict[str, Any]) -> str:
-    """Show a run in a notebook: its figures on one small card, in the notebook's own colours.
-
-    run: what run.json holds.
-    """
-    scores = run.get("metrics") or {}
-    split = next((name for name in ("test", "val") if scores.get(name)), None)
-    cells = {"model": text(run.get("model", "?"), 60)}
-    for key, value in (scores[split] if split else {}).items():
-        share = "accuracy" in key or key in {"macro_f1", "calibration_error"}
-        cells[key.replace("_", " ")] = percent(value) if share else number(value)
-    if run.get("seconds"):
-        cells["time"] = duration(run["seconds"])
-    shown = "".join(
-        f'<div><div style="opacity:.7;font-size:12px">{text(label)}</div>{value}</div>'
-        for label, value in cells.items()
-    )
-    on = f' <span style="opacity:.7">on {SPLITS[split]} pictures</span>' if split else ""
-    return (
-        '<div style="display:inline-block;max-width:100%;border:1px solid #8886;border-radius:8px;'
-        f'padding:12px 16px"><strong>{text(_name(run))}</strong>{on}'
-        f'<div style="display:flex;flex-wrap:wrap;gap:8px 24px;margin-top:8px">{shown}</div></div>'
     )
 
 

@@ -101,7 +101,7 @@ def _logistic(train: NDArray[Any], targets: NDArray[Any], test: NDArray[Any], k:
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     odds = np.zeros((len(test), k))
     present = np.unique(targets)

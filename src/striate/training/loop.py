@@ -216,8 +216,7 @@ def _validate(job: Job, state: State, tensors: Tensors, epoch: int) -> dict[str,
         tensors.kept, job.task, job.pixels, job.targets, rows, job.preprocess,
         precision=job.precision, device=str(job.device),
     )  # fmt: skip
-    summary = scores.summary()
-    return {name: summary[name] for name in ("loss", job.task.metric) if name in summary}
+    return {"loss": job.task.loss(scores), job.task.metric: scores.summary()[job.task.metric]}
 
 
 def _progress(job: Job, state: State, epoch: int, epochs: int, began: float, budget: Budget | None) -> Step:

@@ -50,6 +50,9 @@ class Task(Protocol):
     def score(self, answers: NDArray[Any], targets: NDArray[Any]) -> Classified | Measured:
         """All figures of a set of answers."""
 
+    def loss(self, scores: Classified | Measured) -> float:
+        """The training loss, without smoothing and weights, of what was scored."""
+
 
 @dataclass(frozen=True)
 class Classification:
@@ -84,6 +87,10 @@ class Classification:
     def score(self, answers: NDArray[Any], targets: NDArray[Any]) -> Classified:
         return classified(answers, targets, self.classes)
 
+    def loss(self, scores: Classified | Measured) -> float:
+        assert isinstance(scores, Classified)
+        return scores.loss
+
 
 @dataclass(frozen=True)
 class Regression:
@@ -109,6 +116,10 @@ class Regression:
 
     def score(self, answers: NDArray[Any], targets: NDArray[Any]) -> Measured:
         return measured(answers, targets)
+
+    def loss(self, scores: Classified | Measured) -> float:
+        assert isinstance(scores, Measured)
+        return (scores.rmse / self.std) ** 2
 
     def _numbers(self, outputs: Tensor) -> Tensor:
         return outputs[:, 0] * self.std + self.mean
