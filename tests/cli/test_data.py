@@ -54,6 +54,7 @@ def test_everything_that_was_found_is_told() -> None:
         "shirt       5    0     1    6\n"
         "all        13    2     3   18\n"
         "\n"
+        "largest class: 2 times the smallest\n"
         "width: 48 to 400 pixels, median 300\n"
         "height: 64 to 533 pixels, median 300\n"
         "JPEG RGB: 17\n"

@@ -69,7 +69,8 @@ def _files(found: Check) -> list[str]:
     sizes = [
         f"{what}: {low} to {high} pixels, median {mid}" for what, (low, mid, high) in found.sizes.items()
     ]
-    return [*sizes, *(f"{mode}: {count}" for mode, count in found.modes.items())]
+    uneven = [f"largest class: {found.imbalance:g} times the smallest"] if found.classes else []
+    return [*uneven, *sizes, *(f"{mode}: {count}" for mode, count in found.modes.items())]
 
 
 def _list(title: str, entries: list[str]) -> list[str]:
