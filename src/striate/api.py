@@ -29,16 +29,17 @@ from striate.runs.predict import predict as predict_batch
 from striate.runs.recipe import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import nn
 
     from striate.data.check import Check
+    from striate.data.sources import Source
     from striate.events import Emit
     from striate.runs.predict import Prediction
+    from striate.training.budget import Budget
     from striate.training.loop import Job
     from striate.training.metrics import Classified, Measured
-    from striate.training.tune import Budget
 
 __all__ = ["check", "evaluate", "load", "predict", "train"]
 
@@ -195,7 +196,7 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
         asked = asked.replace(model=_name_of(own_model))
     if Path(asked.data).exists():  # a resumed or repeated run may be started from another folder
         asked = asked.replace(data=str(Path(asked.data).resolve()))
-    recipe, choices = tune.choose(asked, facts)
+    recipe, choices = tune.choose(asked, facts, _step_measure(source, seen.channels, own_model))
     for choice in choices:
         emit(choice)
     assert recipe.size is not None
@@ -288,19 +289,41 @@ def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -
 
 def _plan(job: Job, seconds: float, emit: Emit) -> tuple[Budget, events.Choice]:
     """Measure the first steps and turn the time that is left into a number of steps."""
-    from striate.training import tune
+    from striate.training.budget import Budget, seconds_per_step
 
     recipe, batches, began = job.recipe, job.batches(), time.monotonic()
-    size, progressive = job.preprocess.size, bool(recipe.progressive)
-    sizes = tune.sides(size, progressive=progressive)
-    costs = tune.seconds_per_step(job.model, job.task, lambda side: batches.at(0, 0, side), recipe, sizes)
-    held_out = sum(len(rows) for name, rows in job.split.items() if name != "train")
+    cost = seconds_per_step(job.model, job.task, lambda: batches.at(0, 0, recipe.train_size), recipe)
     # The last evaluation costs a third of a step a picture; the plain answers and the report some seconds.
-    ending = 10.0 + held_out * costs[size] / batches.batch / 3 * 1.2
-    budget = tune.Budget(seconds - ending - (time.monotonic() - began), costs, size, progressive, emit)
-    speeds = ", ".join(f"{batches.batch / costs[side]:.0f} a second at {side} pixels" for side in sizes)
+    held_out = sum(len(rows) for name, rows in job.split.items() if name != "train")
+    larger = (job.preprocess.size / (recipe.train_size or job.preprocess.size)) ** 2
+    ending = 10.0 + held_out * cost / batches.batch / 3 * 1.2 * larger
+    budget = Budget(seconds - ending - (time.monotonic() - began), cost, emit)
     value = f"{budget.steps} ({budget.steps / batches.steps:.1f} epochs)"
-    return budget, events.Choice("steps", value, f"{recipe.minutes:g} minutes; pictures trained on: {speeds}")
+    reason = f"{recipe.minutes:g} minutes at {batches.batch / cost:.0f} pictures a second"
+    return budget, events.Choice("steps", value, reason)
+
+
+def _step_measure(source: Source, channels: int, own_model: Any) -> Callable[[Recipe, int], float]:
+    """Make the function that measures a training step on empty pictures, before any is decoded."""
+
+    def measure(recipe: Recipe, side: int) -> float:
+        import torch
+
+        from striate.data.batches import Batch
+        from striate.training import task as tasks
+        from striate.training.budget import seconds_per_step
+        from striate.training.step import fitting_model
+
+        task = tasks.untrained(recipe.task, source.classes)
+        model = fitting_model(own_model or recipe.model, task, Preprocess(channels=channels, size=side), 0)
+        count = recipe.batch or 1
+        inputs = torch.zeros(count, channels, side, side).contiguous(memory_format=torch.channels_last)
+        targets = torch.zeros(count) if recipe.task == "regression" else torch.zeros(count, dtype=torch.int64)
+        batch = Batch(inputs, targets, None, None, np.zeros(count, np.intp))
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return seconds_per_step(model, task, lambda: batch, recipe)
+
+    return measure
 
 
 def _fit(

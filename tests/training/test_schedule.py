@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.training.schedule import Plateau, rate, side
+from striate.training.schedule import Plateau, rate
 
 NAMES = ["constant", "step", "cosine", "one-cycle", "plateau"]
 share = st.floats(0, 1)
@@ -43,11 +43,3 @@ def test_plateau_cuts_after_five_epochs_without_a_better_loss() -> None:
     assert plateau.factor == pytest.approx(0.1)
     plateau.see(0.5)
     assert (plateau.best, plateau.waited) == (0.5, 0)
-
-
-@given(st.integers(16, 512), share)
-def test_pictures_grow_and_end_at_full_size(size: int, progress: float) -> None:
-    now = side(size, progress, progressive=True)
-    assert 16 <= now <= max(16, size)
-    assert side(size, 1.0, progressive=True) == size
-    assert side(size, progress, progressive=False) == size

@@ -24,7 +24,7 @@ from striate.runs import weights
 from striate.training import checkpoint, optim
 from striate.training.checkpoint import Pace, State, Tensors
 from striate.training.evaluate import evaluate
-from striate.training.schedule import rate, side
+from striate.training.schedule import rate
 from striate.training.step import drawing, training_step
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from striate.data.preprocess import Preprocess
     from striate.runs.folder import Run
     from striate.runs.recipe import Recipe
+    from striate.training.budget import Budget
     from striate.training.task import Task
-    from striate.training.tune import Budget
 
 
 @dataclass
@@ -103,8 +103,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     last_epoch = math.ceil(state.steps / batches.steps)
 
     def prepare(step: int) -> Any:
-        size = side(job.preprocess.size, step / state.steps, progressive=bool(recipe.progressive))
-        return batches.at(*divmod(step, batches.steps), size)
+        return batches.at(*divmod(step, batches.steps), recipe.train_size)
 
     def save() -> None:
         started = time.monotonic()

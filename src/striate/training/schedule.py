@@ -50,21 +50,3 @@ class Plateau:
             self.waited += 1
             if self.waited >= self.patience:
                 self.factor, self.waited = self.factor / 10, 0
-
-
-# Share of the steps up to which each share of the full side is used (progressive resizing: Howard 2018).
-GROWTH = ((0.4, 0.5), (0.75, 0.75), (1.0, 1.0))
-
-
-def side(size: int, progress: float, *, progressive: bool) -> int:
-    """Give the pictures' side in training at ``progress``; the last quarter always sees the full size.
-
-    Stages are multiples of 16 pixels.
-
-    >>> [side(128, p, progressive=True) for p in (0.0, 0.5, 0.9)]
-    [64, 96, 128]
-    """
-    if not progressive:
-        return size
-    share = next((share for until, share in GROWTH if progress < until), 1.0)
-    return size if share == 1.0 else max(16, round(size * share / 16) * 16)

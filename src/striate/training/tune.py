@@ -1,15 +1,8 @@
-"""Settings that follow from the data and the machine: chosen once, explained, written into the recipe.
-
-:func:`choose` fills what the user left open; :func:`seconds_per_step` measures; :class:`Budget` turns
-minutes into a number of steps and keeps the promise when the machine changes its speed.
-"""
+"""Settings that follow from the data and the machine: chosen once, explained, written into the recipe."""
 
 from __future__ import annotations
 
-import copy
 import math
-import statistics
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +11,17 @@ import torch
 
 from striate.data import augment as augmentation
 from striate.errors import RecipeError
-from striate.events import Choice, Emit, Note
-from striate.training import optim
-from striate.training.schedule import GROWTH, side
-from striate.training.step import training_step
+from striate.events import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from torch import nn
-
-    from striate.data.batches import Batch
     from striate.data.sources import Source
     from striate.data.store import Survey
     from striate.runs.recipe import Recipe
-    from striate.training.task import Task
 
+# What photographs are trained at, and how often each must at least be seen for a larger side to pay.
+SIDES, ENOUGH_EPOCHS = (64, 80, 96, 128, 176), 25
 PHOTO_SIDE = 64  # pictures with a longer short side than this are photographs
 
 
@@ -98,8 +86,14 @@ GOOD_FOR_OTHERS = {
 }
 
 
-def choose(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
-    """Fill every setting that is None; give a line of explanation for each that a person would ask about."""
+def choose(
+    recipe: Recipe, facts: Facts, measure: Callable[[Recipe, int], float] | None = None
+) -> tuple[Recipe, list[Choice]]:
+    """Fill every setting that is None; give a line of explanation for each that a person would ask about.
+
+    measure: gives the seconds that a recipe's training step takes at a side of the pictures; asked where
+    photographs are to be trained on in given minutes.
+    """
     found: dict[str, Any] = {}
     choices: list[Choice] = []
 
@@ -123,7 +117,6 @@ def choose(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
         model = pick("model", "lenet5", f"small {kind}")
     else:
         model = pick("model", "resnet20", f"small {kind}")
-    size = pick("size", *_size(model, facts, device))
     pick("fit", *_fit(facts))
     good = GOOD.get(model, GOOD_FOR_OTHERS)
     # A small set is seen in small batches: the number of updates decides, not their width.
@@ -146,11 +139,18 @@ def choose(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     asked = pick("augment", "light", why)
     augment = augmentation.parse(asked, flips=not facts.signs, photos=facts.photos, grey=facts.channels == 1)
     found["augment"] = str(augment)
-    grows = facts.photos and size >= 96
-    pick("progressive", grows, "smaller pictures first: more epochs in the same time" if grows else "")
     precision, why = _precision(device)
     pick("precision", precision, why)
     found["device"] = device
+    size, reason = _size(model, facts, device)
+    if facts.photos and recipe.minutes is not None and recipe.size is None and measure is not None:
+        size, reason = _size_for(
+            recipe.minutes * 60, facts, batch, measure(recipe.replace(**found), SIDES[0])
+        )
+    size = pick("size", size, reason)
+    smaller = facts.photos and bool(augment.crop) and size >= 80
+    why = "random crops show things larger than whole pictures do (Touvron et al. 2019)"
+    pick("train_size", _crop_side(size) if smaller else size, why if smaller else "")
     return recipe.replace(**found), choices
 
 
@@ -161,14 +161,27 @@ def _size(model: str, facts: Facts, device: str) -> tuple[int, str]:
         small = 32 if facts.short_side <= 40 else 64
         return small, "the pictures' own size, about"
     if device == "cuda":
-        return min(224, _multiple(facts.short_side)), "a GPU has time for it"
-    return min(
-        128, _multiple(facts.short_side)
-    ), "what a CPU has time for; --size 224 sees more, 3 times slower"
+        return 224, "a GPU has time for it"
+    return 128, "what a CPU has time for; --size 224 sees more, 3 times slower"
 
 
-def _multiple(pixels: float) -> int:
-    return max(32, int(pixels) // 32 * 32)
+def _size_for(seconds: float, facts: Facts, batch: int, cost: float) -> tuple[int, str]:
+    """Choose the largest pictures that still leave enough epochs; a step's cost grows with their area.
+
+    cost: seconds of a step at the smallest side.
+    """
+    side, epochs = SIDES[0], 0.0
+    for candidate in SIDES:
+        step = cost * (candidate / SIDES[0]) ** 2
+        possible = seconds * 0.9 / (facts.pictures / batch * step)
+        if candidate == SIDES[0] or possible >= ENOUGH_EPOCHS:
+            side, epochs = candidate, possible
+    size = next(size for size in range(side, 2 * side, 16) if _crop_side(size) == side)
+    return size, f"{facts.pictures:,} pictures are seen about {epochs:.0f} times in the time given"
+
+
+def _crop_side(size: int) -> int:
+    return round(0.8 * size / 16) * 16
 
 
 def _fit(facts: Facts) -> tuple[str, str]:
@@ -211,98 +224,3 @@ def _precision(device: str) -> tuple[str, str]:
     if device == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False):
         return "bfloat16", "the processor multiplies it in AMX tiles"
     return "float32", ""
-
-
-def sides(size: int, *, progressive: bool) -> list[int]:
-    """Give every picture side that a run at ``size`` trains with."""
-    return sorted({side(size, until - 1e-6, progressive=progressive) for until, _ in GROWTH})
-
-
-def seconds_per_step(
-    model: nn.Module, task: Task, make: Callable[[int], Batch], recipe: Recipe, sizes: Sequence[int]
-) -> dict[int, float]:
-    """Measure a training step at each picture size, on a copy of the network; the median of a few.
-
-    make: gives the first batch of the run at a size.
-    """
-    copied = copy.deepcopy(model)
-    optimiser = optim.optimizer(copied, recipe, next(copied.parameters()).device)
-    found = {}
-    for size in sizes:
-        times: list[float] = []
-        while len(times) < 4 and (len(times) < 2 or sum(times) < 4):
-            started = time.perf_counter()
-            batch = make(size)
-            loss, _ = training_step(
-                copied, task, batch, optimiser, precision=str(recipe.precision), clip=recipe.clip
-            )
-            loss.item()
-            times.append(time.perf_counter() - started)
-        found[size] = statistics.median(times[1:])  # the first step prepares the kernels
-    return found
-
-
-class Budget:
-    """A deadline, kept by planning the number of steps and planning again when the machine's speed changes.
-
-    The number stays what it was while the predicted end is within 2 % of the time: on a steady machine a
-    recipe that holds the number repeats the run exactly.
-    """
-
-    tolerance = 0.02
-
-    def __init__(
-        self, seconds: float, costs: dict[int, float], size: int, progressive: bool, emit: Emit
-    ) -> None:
-        self.seconds, self.costs, self.size, self.progressive, self.emit = (
-            seconds,
-            costs,
-            size,
-            progressive,
-            emit,
-        )
-        self.began = self.looked = time.monotonic()
-        self.worked = 0.0  # predicted seconds of the steps done
-        self.pace = 1.0  # real seconds for a predicted one
-        self.steps = self._steps(0, seconds)
-
-    def replan(self, step: int, steps: int) -> int:
-        """Take note of a finished step; return the planned number of steps, changed if need be."""
-        self.worked += self.costs[side(self.size, (step - 1) / steps, progressive=self.progressive)]
-        now = time.monotonic()
-        if now - self.looked < min(5.0, self.seconds / 50):
-            return steps
-        self.looked, elapsed = now, now - self.began
-        trust = self.seconds / 20  # the first measurement counts as much as this many seconds of work
-        self.pace = (trust + elapsed) / (trust + self.worked)
-        left = self.seconds - elapsed
-        if abs(self._work(step, steps) * self.pace - left) < self.tolerance * self.seconds:
-            return steps
-        changed = max(step, self._steps(step, left / self.pace))
-        self.emit(Note(f"The machine's speed changed: {changed} steps instead of {steps} fit the time."))
-        return changed
-
-    def seconds_left(self) -> float:
-        """Time until the deadline."""
-        return max(0.0, self.seconds - (time.monotonic() - self.began))
-
-    def _work(self, step: int, steps: int) -> float:
-        """Predicted seconds from ``step`` to the end of ``steps``."""
-        total, start = 0.0, 0.0
-        for until, _ in GROWTH:
-            first, last = max(step, math.ceil(start * steps)), math.ceil(until * steps)
-            cost = self.costs[side(self.size, start, progressive=self.progressive)]
-            total += max(0, last - first) * cost
-            start = until
-        return total
-
-    def _steps(self, step: int, seconds: float) -> int:
-        """Largest number of steps whose rest after ``step`` fits into the seconds."""
-        low, high = step + 1, step + 2 + int(max(0.0, seconds) / min(self.costs.values())) * 2
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._work(step, middle) <= seconds:
-                low = middle
-            else:
-                high = middle - 1
-        return low
