@@ -166,7 +166,7 @@ def net(classes: int, size: int) -> nn.Module:
 
 
 def test_a_model_of_ones_own(shades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = striate.train(shades, model=net, epochs=5, size=16, out=tmp_path / "run")
+    run = striate.train(shades, model=net, epochs=15, size=16, lr=0.02, out=tmp_path / "run")
     assert run.info["model"].endswith(":net")
     with pytest.raises(RunError, match="outside striate"):
         striate.load(run.path)
@@ -208,7 +208,7 @@ def test_resume_takes_no_other_setting_and_the_same_data(shades: Path, tmp_path:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        striate.train(data, out=tmp_path / "run", emit=stop, **QUICK)
+        striate.train(data, out=tmp_path / "run", emit=stop, **(QUICK | {"batch": 8}))
     with pytest.raises(RecipeError, match="takes no other setting"):
         striate.train(resume=tmp_path / "run", epochs=3)
     (data / "dark" / "00.png").unlink()

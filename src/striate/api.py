@@ -292,11 +292,10 @@ def _plan(job: Job, seconds: float, emit: Emit) -> tuple[Budget, events.Choice]:
     from striate.training.budget import Budget, seconds_per_step
 
     recipe, batches, began = job.recipe, job.batches(), time.monotonic()
-    cost = seconds_per_step(job.model, job.task, lambda: batches.at(0, 0, recipe.train_size), recipe)
+    cost = seconds_per_step(job.model, job.task, lambda: batches.at(0, 0), recipe)
     # The last evaluation costs a third of a step a picture; the plain answers and the report some seconds.
     held_out = sum(len(rows) for name, rows in job.split.items() if name != "train")
-    larger = (job.preprocess.size / (recipe.train_size or job.preprocess.size)) ** 2
-    ending = 10.0 + held_out * cost / batches.batch / 3 * 1.2 * larger
+    ending = 10.0 + held_out * cost / batches.batch / 3 * 1.2
     budget = Budget(seconds - ending - (time.monotonic() - began), cost, emit)
     value = f"{budget.steps} ({budget.steps / batches.steps:.1f} epochs)"
     reason = f"{recipe.minutes:g} minutes at {batches.batch / cost:.0f} pictures a second"

@@ -17,7 +17,6 @@ recipes = st.builds(
     lr=st.none() | st.floats(1e-9, 1e3),
     epochs=st.none() | st.integers(1, 10**6),
     fit=st.sampled_from([None, "crop", "pad", "squash"]),
-    train_size=st.none() | st.integers(4, 2048),
     init=st.sampled_from(["default", "he_normal", "normal:0.02"]),
     seed=st.integers(0, 2**63 - 1),
 )

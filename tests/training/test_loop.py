@@ -26,7 +26,7 @@ from striate.training.loop import Job, fit
 SETTINGS: dict[str, Any] = {
     "model": "lenet5", "size": 12, "fit": "crop", "steps": 20, "batch": 8, "optimizer": "adamw", "lr": 0.01,
     "weight_decay": 0.01, "label_smoothing": 0.0, "ema": 0.0, "augment": "flip,shift=0.1",
-    "train_size": 12, "precision": "float32", "device": "cpu",
+    "precision": "float32", "device": "cpu",
 }  # fmt: skip
 
 

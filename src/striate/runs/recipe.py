@@ -77,8 +77,6 @@ class Recipe:
     """Stop after this many epochs without a better validation loss and keep the best weights; 0 is off."""
     augment: str | None = None
     """off, light, strong, or a list such as flip,crop=0.35,rotate=10."""
-    train_size: Annotated[int, Ge(4), Le(2048)] | None = None
-    """Side of the augmented pictures in training; smaller is faster, and suits random crops."""
     val: Share | None = None
     """Share of the pictures kept for validation; 0 trains on everything."""
     test: Share | None = None

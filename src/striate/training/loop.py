@@ -103,7 +103,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     last_epoch = math.ceil(state.steps / batches.steps)
 
     def prepare(step: int) -> Any:
-        return batches.at(*divmod(step, batches.steps), recipe.train_size)
+        return batches.at(*divmod(step, batches.steps))
 
     def save() -> None:
         started = time.monotonic()

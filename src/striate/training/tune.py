@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from striate.runs.recipe import Recipe
 
 # What photographs are trained at, and how often each must at least be seen for a larger side to pay.
-SIDES, ENOUGH_EPOCHS = (64, 80, 96, 128, 176), 25
+SIDES, ENOUGH_EPOCHS = (64, 80, 96, 128, 160, 224), 25
 PHOTO_SIDE = 64  # pictures with a longer short side than this are photographs
 
 
@@ -147,10 +147,7 @@ def choose(
         size, reason = _size_for(
             recipe.minutes * 60, facts, batch, measure(recipe.replace(**found), SIDES[0])
         )
-    size = pick("size", size, reason)
-    smaller = facts.photos and bool(augment.crop) and size >= 80
-    why = "random crops show things larger than whole pictures do (Touvron et al. 2019)"
-    pick("train_size", _crop_side(size) if smaller else size, why if smaller else "")
+    pick("size", size, reason)
     return recipe.replace(**found), choices
 
 
@@ -176,12 +173,7 @@ def _size_for(seconds: float, facts: Facts, batch: int, cost: float) -> tuple[in
         possible = seconds * 0.9 / (facts.pictures / batch * step)
         if candidate == SIDES[0] or possible >= ENOUGH_EPOCHS:
             side, epochs = candidate, possible
-    size = next(size for size in range(side, 2 * side, 16) if _crop_side(size) == side)
-    return size, f"{facts.pictures:,} pictures are seen about {epochs:.0f} times in the time given"
-
-
-def _crop_side(size: int) -> int:
-    return round(0.8 * size / 16) * 16
+    return side, f"{facts.pictures:,} pictures are seen about {epochs:.0f} times in the time given"
 
 
 def _fit(facts: Facts) -> tuple[str, str]:
