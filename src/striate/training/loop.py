@@ -25,6 +25,7 @@ from striate.training import checkpoint, optim
 from striate.training.checkpoint import Pace, State, Tensors
 from striate.training.evaluate import evaluate
 from striate.training.schedule import rate
+from striate.training.small_maps import matrix_products
 from striate.training.step import drawing, training_step
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     if not resume:
         save()
     job.model.train()
-    with _interrupts() as interrupted:
+    with _interrupts() as interrupted, matrix_products(job.model, batches.at(0, 0).inputs):
         for batch in ahead(
             prepare, itertools.count(state.step), workers=0 if job.device.type == "cpu" else 2
         ):
