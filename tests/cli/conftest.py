@@ -13,7 +13,7 @@ from PIL import Image
 from striate.cli.main import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -39,16 +39,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], io.StringIO]:
     return become
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Give runs that several tests share the same place for their cache as the tests themselves."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STRIATE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        yield
-
-
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, _cache_of_the_session: None) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train on 12 dark pictures of cats and 12 bright ones of dogs: the run folder, beside the folder "d"."""
     root = tmp_path_factory.mktemp("trained")
     random = np.random.default_rng(0)
