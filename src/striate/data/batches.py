@@ -34,7 +34,7 @@ AGAIN = 1 << 40
 class Batch:
     """What one step trains on.
 
-    inputs: (N, C, h, w) float32, normalised, channels last in memory.   targets: (N,) class (int64) or
+    inputs: (N, C, H, H) float32, normalised, channels last in memory.   targets: (N,) class (int64) or
     number (float32).   partners, share: (N,) the other picture's target, and the weight of ``targets``
     (that of ``partners`` is 1 - share); None where nothing is mixed.   index: (N,) rows of the pixels.
     """
@@ -77,10 +77,10 @@ class Batches:
         # Two epochs are remembered because threads prepare across the border between them.
         self._order = functools.lru_cache(maxsize=2)(self._ordered)
 
-    def at(self, epoch: int, step: int, size: int | None = None) -> Batch:
+    def at(self, epoch: int, step: int) -> Batch:
         """Make one batch; always the same for the same arguments, on any thread.
 
-        step: 0 <= step < steps.   size: side of the pictures, pixels; by default as stored.
+        step: 0 <= step < steps.
         """
         index, samples = (part[step * self.batch : (step + 1) * self.batch] for part in self._order(epoch))
         mixes = bool(self.augment.mixup or self.augment.cutmix)
@@ -89,13 +89,11 @@ class Batches:
         drawn = draws.uniform(self.seed, epoch, samples, columns * (1 + mixes))
         own = transform.named(drawn[:, :columns])
         if not mixes:
-            x = self._augmented(index, own, size)
+            x = self._augmented(index, own)
             return Batch(self._normalised(x), self._targets(index), None, None, index)
         other = self.rows[(own["partner"] * len(self.rows)).astype(np.intp)]
-        x, partner = (
-            self._augmented(index, own, size),
-            self._augmented(other, transform.named(drawn[:, columns:]), size),
-        )
+        x = self._augmented(index, own)
+        partner = self._augmented(other, transform.named(drawn[:, columns:]))
         x, share = transform.mixed(x, partner, own, self.augment)
         return Batch(self._normalised(x), self._targets(index), self._targets(other), share, index)
 
@@ -107,9 +105,9 @@ class Batches:
         index = self.rows[draws.weighted(self.seed, epoch, self.weights)]
         return index, index + AGAIN * draws.occurrences(index)
 
-    def _augmented(self, index: NDArray[np.intp], own: transform.Draws, size: int | None) -> Tensor:
+    def _augmented(self, index: NDArray[np.intp], own: transform.Draws) -> Tensor:
         x = _gathered(self.pixels, index, self.device)
-        return transform.augmented(x, own, self.augment, self.preprocess, size or x.shape[1])
+        return transform.augmented(x, own, self.augment, self.preprocess)
 
     def _normalised(self, x: Tensor) -> Tensor:
         return self.preprocess.tensor(x).contiguous(memory_format=torch.channels_last)

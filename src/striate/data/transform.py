@@ -43,22 +43,23 @@ def named(draws: NDArray[np.float64]) -> Draws:
     return dict(zip(COLUMNS, draws.T, strict=True))
 
 
-def augmented(x: Tensor, draws: Draws, augment: Augment, preprocess: Preprocess, size: int) -> Tensor:
+def augmented(x: Tensor, draws: Draws, augment: Augment, preprocess: Preprocess) -> Tensor:
     """Apply everything that needs one picture only.
 
-    x: (N, H, H, C) raw values of any dtype.   size: side of the result, pixels.
-    Returns: (N, C, size, size) raw values, float32 unless whole pixels were only moved.
+    x: (N, H, H, C) raw values of any dtype.
+    Returns: (N, C, H, H) raw values, float32 unless whole pixels were only moved or uint8 ones resized.
     """
     if augment.rotate:
         x = _rotated(x, augment.rotate * _signed(draws["rotate"]))
-    begin, reach = windows(draws, augment, x.shape[1])
+    side = x.shape[1]
+    begin, reach = windows(draws, augment, side)
     # The way must not depend on which other pictures are in the batch: it follows from the settings.
-    if size == x.shape[1] and not (augment.crop or augment.scale):
+    if not (augment.crop or augment.scale):
         x = _moved(x, begin, reach)
     elif x.dtype == torch.uint8 and x.device.type == "cpu" and not (augment.shift or augment.scale):
-        x = _resized(x, begin, reach, size)
+        x = _resized(x, begin, reach)
     else:
-        x = _resampled(x, begin, reach, size)
+        x = _resampled(x, begin, reach)
     if not (augment.colour or augment.noise or augment.cutout):
         return x
     x = x.float().contiguous()  # arithmetic runs along rows: several times as fast as along three channels
@@ -68,7 +69,7 @@ def augmented(x: Tensor, draws: Draws, augment: Augment, preprocess: Preprocess,
     if augment.noise:
         x += _noise(draws["noise"], tuple(x.shape[1:])).to(x.device) * (augment.noise * (high - low))
     if augment.cutout:
-        hole = _square(draws["cutout_y"], draws["cutout_x"], np.array(augment.cutout), size).to(x.device)
+        hole = _square(draws["cutout_y"], draws["cutout_x"], np.array(augment.cutout), side).to(x.device)
         x = torch.where(hole, low + mean * (high - low), x)
     return x
 
@@ -120,47 +121,45 @@ def mixed(x: Tensor, partner: Tensor, draws: Draws, augment: Augment) -> tuple[T
 
 def _moved(x: Tensor, begin: NDArray[np.float64], reach: NDArray[np.float64]) -> Tensor:
     n, side, _, channels = x.shape
-    at = _positions(begin, reach / side, side, side).astype(np.int64)
+    at = _positions(begin, reach / side, side).astype(np.int64)
     rows, columns = torch.from_numpy(at).to(x.device).unbind(1)
     rows = rows + torch.arange(n, device=x.device)[:, None] * side
     index = (rows[:, :, None] * side + columns[:, None, :]).view(-1)
     return x.reshape(-1, channels).index_select(0, index).view(x.shape).permute(0, 3, 1, 2)
 
 
-def _resized(x: Tensor, begin: NDArray[np.float64], reach: NDArray[np.float64], size: int) -> Tensor:
-    planes, end = x.permute(0, 3, 1, 2), begin + reach
+def _resized(x: Tensor, begin: NDArray[np.float64], reach: NDArray[np.float64]) -> Tensor:
+    side, planes, end = x.shape[1], x.permute(0, 3, 1, 2), begin + reach
     corners = np.concatenate([np.minimum(begin, end), np.maximum(begin, end)], 1).astype(int).tolist()
     parts = [
         planes[n : n + 1, :, top:bottom, left:right] for n, (top, left, bottom, right) in enumerate(corners)
     ]
-    x = torch.cat([F.interpolate(part, (size, size), mode="bilinear", antialias=True) for part in parts])
+    x = torch.cat([F.interpolate(part, (side, side), mode="bilinear", antialias=True) for part in parts])
     flipped = torch.from_numpy(reach[:, 1] < 0)
     x[flipped] = x[flipped].flip(3)
     return x
 
 
-def _resampled(x: Tensor, begin: NDArray[np.float64], reach: NDArray[np.float64], size: int) -> Tensor:
+def _resampled(x: Tensor, begin: NDArray[np.float64], reach: NDArray[np.float64]) -> Tensor:
     n, side, _, channels = x.shape
-    step = reach / size
-    at = _positions(begin, step, size, side)
+    step = reach / side
+    at = _positions(begin, step, side)
     rows, columns = _triangles(at, step, side, x.device).unbind(1)
-    x = torch.bmm(rows, x.float().reshape(n, side, side * channels)).view(n, size, side, channels)
-    planes = x.permute(0, 3, 1, 2).reshape(n, channels * size, side)
-    return torch.bmm(planes, columns.mT).view(n, channels, size, size)
+    x = torch.bmm(rows, x.float().reshape(n, side, side * channels)).view(n, side, side, channels)
+    planes = x.permute(0, 3, 1, 2).reshape(n, channels * side, side)
+    return torch.bmm(planes, columns.mT).view(n, channels, side, side)
 
 
-def _positions(
-    begin: NDArray[np.float64], step: NDArray[np.float64], size: int, side: int
-) -> NDArray[np.float64]:
-    """Place the output's pixels in the source, along each axis: (N, 2, size); pixel k has its centre at k."""
-    centres = begin[:, :, None] + (np.arange(size) + 0.5) * step[:, :, None]
+def _positions(begin: NDArray[np.float64], step: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Place the output's pixels in the source, along each axis: (N, 2, side); pixel k has its centre at k."""
+    centres = begin[:, :, None] + (np.arange(side) + 0.5) * step[:, :, None]
     mirrored = centres % (2 * side)
     at: NDArray[np.float64] = np.minimum(mirrored, 2 * side - mirrored) - 0.5
     return at
 
 
 def _triangles(at: NDArray[np.float64], step: NDArray[np.float64], side: int, device: torch.device) -> Tensor:
-    """Weigh the source pixels of every output pixel along each axis: (N, 2, size, side), rows sum to 1."""
+    """Weigh the source pixels of every output pixel along each axis: (N, 2, side, side), rows sum to 1."""
     width = torch.from_numpy(np.maximum(np.abs(step), 1)).float().to(device)[:, :, None, None]
     centre = torch.from_numpy(at).float().to(device)[..., None]
     weights = (1 - (centre - torch.arange(side, device=device)).abs() / width).clamp_(min=0)
