@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,12 @@ def test_many_classes_and_long_names_fit_a_terminal(terminal: Callable[[str], io
 
 def test_exactly_as_many_classes_as_fit_hide_none() -> None:
     assert not any("more classes" in line for line in lines(many(20)))
+
+
+def test_of_many_copies_a_few_are_named() -> None:
+    group = ([f"{i}.jpg" for i in range(9)], ["train"] * 9, True)
+    told = lines(dataclasses.replace(FOUND, duplicates=[group]))
+    assert "  0.jpg (train) = 1.jpg (train) = 2.jpg (train) = 3.jpg (train) and 5 more" in told
 
 
 def test_numbers_instead_of_classes_are_only_counted() -> None:

@@ -56,7 +56,6 @@ def test_a_clean_set_is_counted_and_not_warned_about() -> None:
     assert found.modes == {"PNG RGB": 14}
     assert found.imbalance == 1
     assert found.warnings == []
-    assert str(found).startswith("14 pictures: train 8, val 2, test 4\n")
 
 
 def test_copies_across_sides_make_a_result_too_good() -> None:
@@ -86,7 +85,6 @@ def test_unreadable_files_are_listed() -> None:
     assert found.unreadable == [("14.png", "empty file"), ("15.png", "not a picture")]
     assert found.warnings == ["2 files cannot be read and are left out, the first is 14.png: empty file"]
     assert found.splits["train"] == 8
-    assert "15.png: not a picture" in str(found)
 
 
 def test_empty_single_and_uneven_classes() -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from striate.data.check import Check
 
 ROWS = 20  # of each list
+COPIES = 4  # files named of one group
 
 
 def data(data: str, /, *, offline: Offline = False, json: Json = False, **asked: Any) -> None:
@@ -42,7 +43,8 @@ def lines(found: Check) -> list[str]:
     sections.append(_list("Left out", [f"{file}: {reason}" for file, reason in found.unreadable]))
     for exact, title in ((True, "The same picture"), (False, "Nearly the same picture")):
         groups = [
-            " = ".join(f"{file} ({side})" for file, side in zip(files, sides, strict=True))
+            " = ".join(f"{file} ({side})" for file, side in list(zip(files, sides, strict=True))[:COPIES])
+            + (f" and {len(files) - COPIES} more" if len(files) > COPIES else "")
             for files, sides, is_exact in found.duplicates
             if is_exact == exact
         ]

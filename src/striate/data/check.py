@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from striate.data.store import Store, Survey
 
 UNEVEN = 10.0  # largest class over smallest, from which on accuracy alone misleads
-SHOWN = 20  # lines of each list that a person gets to see
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,23 +48,6 @@ class Check:
                 {"files": names, "splits": sides, "exact": exact} for names, sides, exact in self.duplicates
             ],
         }
-
-    def __str__(self) -> str:
-        lines = [f"{sum(self.splits.values()):,} pictures: {_listed(self.splits)}"]
-        width = max((len(name) for name in self.classes), default=0)
-        lines += [f"  {name:<{width}}  {_listed(counts) or 'none'}" for name, counts in self.classes.items()]
-        lines += [f"{what}: {low} to {high}, median {mid}" for what, (low, mid, high) in self.sizes.items()]
-        lines += [f"{mode}: {count:,}" for mode, count in self.modes.items()]
-        lines += _some("Left out", [f"{file}: {reason}" for file, reason in self.unreadable])
-        for exact, title in ((True, "The same picture"), (False, "Nearly the same picture")):
-            found = [
-                " = ".join(f"{name} ({side})" for name, side in zip(names[:4], sides[:4], strict=True))
-                + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-                for names, sides, is_exact in self.duplicates
-                if is_exact == exact
-            ]
-            lines += _some(title, found)
-        return "\n".join(lines + [f"! {warning}" for warning in self.warnings])
 
 
 def check(
@@ -191,17 +173,6 @@ def _contradictions(source: Source, store: Store, groups: Sequence[tuple[Sequenc
     count = sum(len(found) > 1 for found in targets)
     have = "has" if count == 1 else "have"
     return [f"{_pictures(count)} {have} copies or near copies with another label"] if count else []
-
-
-def _some(title: str, lines: list[str]) -> list[str]:
-    if not lines:
-        return []
-    more = [f"  ... and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
-    return [f"{title} ({len(lines):,}):", *(f"  {line}" for line in lines[:SHOWN]), *more]
-
-
-def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def _names(names: list[str]) -> str:
