@@ -124,3 +124,9 @@ def test_the_command_changes_nothing_and_prints_one_document(
 
     assert main(["data", str(tmp_path), "--val", "0"]) == 0
     assert "val" not in capsys.readouterr().out.splitlines()[0]
+
+
+def test_the_help_shows_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["data", "--help"])
+    told = capsys.readouterr().out
+    assert all(f"--{name} " in told for name in ("task", "val", "test", "group", "seed", "offline", "json"))

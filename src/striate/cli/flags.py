@@ -47,7 +47,7 @@ def settings(only: Collection[str] = ()) -> Any:
     plain = get_type_hints(Recipe)
     texts = helps()
     flags: dict[str, Any] = {}
-    group = None
+    group = Group.create_default_parameters() if only else None  # without a group cyclopts hides a flag
     for order, field in enumerate(dataclasses.fields(Recipe)):
         if field.name in SECTIONS and not only:
             group = Group(SECTIONS[field.name], sort_key=order)
