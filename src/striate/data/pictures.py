@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from striate.data.preprocess import Preprocess
     from striate.data.sources import Source
 
+MOST_VALUES = 2**26  # that percentiles are taken of
+
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
@@ -79,18 +81,25 @@ def targets_of(source: Source, store: Store, classes: tuple[str, ...]) -> NDArra
 def measured(preprocess: Preprocess, pixels: NDArray[Any], rows: NDArray[np.int64]) -> Preprocess:
     """Fill in scale, mean and deviation from the training rows (at most 8,192 of them, evenly taken).
 
-    uint8 keeps the scale 0..255; deeper pictures take percentiles 0.1 and 99.9 of each channel.
+    uint8 keeps the scale 0..255; deeper pictures take percentiles 0.1 and 99.9 of each channel, of fewer
+    rows where they are large. Memory is bounded: the rows are read some at a time.
     """
     rows = np.sort(rows)[:: max(1, len(rows) // 4096)]
-    sample = np.asarray(pixels[rows], np.float32)
-    low: NDArray[Any] = np.zeros(sample.shape[-1])
-    high: NDArray[Any] = np.full(sample.shape[-1], 255.0)
+    channels = pixels.shape[-1]
+    low, high = np.zeros(channels), np.full(channels, 255.0)
     if preprocess.dtype != "uint8":
-        low, high = np.percentile(sample, (0.1, 99.9), axis=(0, 1, 2))
+        few = rows[:: -(-len(rows) * int(np.prod(pixels.shape[1:])) // MOST_VALUES)]
+        low, high = np.percentile(np.asarray(pixels[few], np.float32), (0.1, 99.9), axis=(0, 1, 2))
         high = np.where(high > low, high, low + 1)
-    scaled = (sample - low.astype(np.float32)) / (high - low).astype(np.float32)
-    mean = scaled.mean((0, 1, 2), dtype=np.float64)
-    std = scaled.std((0, 1, 2), dtype=np.float64)
+    count, total, squares = 0, np.zeros(channels), np.zeros(channels)
+    for start in range(0, len(rows), 64):
+        scaled = (np.asarray(pixels[rows[start : start + 64]], np.float64) - low) / (high - low)
+        scaled = scaled.reshape(-1, channels)
+        count += len(scaled)
+        total += scaled.sum(0)
+        squares += np.square(scaled).sum(0)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
     std = np.where(std > 1e-6, std, 1.0)
     return dataclasses.replace(
         preprocess,
