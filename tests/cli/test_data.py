@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,6 +127,21 @@ def test_the_command_changes_nothing_and_prints_one_document(
 
     assert main(["data", str(tmp_path), "--val", "0"]) == 0
     assert "val" not in capsys.readouterr().out.splitlines()[0]
+
+
+def test_json_is_whole_in_a_pipe_that_takes_only_ascii(tmp_path: Path) -> None:
+    for number, name in enumerate(("\u00e9t\u00e9", "\u732b\U0001f408")):
+        (tmp_path / name).mkdir()
+        for i in range(4):
+            picture = np.full((8, 8, 3), 40 * i + number, np.uint8)
+            Image.fromarray(picture).save(tmp_path / name / f"{i}.png")
+    told = subprocess.run(
+        [sys.executable, "-m", "striate", "data", str(tmp_path), "--json"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert set(json.loads(told)["classes"]) == {"\u00e9t\u00e9", "\u732b\U0001f408"}
 
 
 def test_the_help_shows_every_flag(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ def data(data: str, /, *, offline: Offline = False, json: Json = False, **asked:
 
     with show.stream() as emit:
         found = api.check(data, offline=offline, emit=emit, **asked)
-    print(jsonlib.dumps(found.json(), ensure_ascii=False) if json else "\n".join(lines(found)))
+    print(jsonlib.dumps(found.json()) if json else "\n".join(lines(found)))
 
 
 data.__annotations__["asked"] = Unpack[settings(("task", "val", "test", "group", "seed"))]

@@ -43,7 +43,7 @@ def evaluate(
     with show.stream() as emit:
         opened = api.load(run, trust=trust)
         scores = api.evaluate(opened, data, split=split, offline=offline, emit=emit)
-    print(jsonlib.dumps(scores.json(), ensure_ascii=False) if json else "\n".join(lines(scores)))
+    print(jsonlib.dumps(scores.json()) if json else "\n".join(lines(scores)))
 
 
 def lines(scores: Classified | Measured) -> list[str]:

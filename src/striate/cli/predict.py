@@ -53,7 +53,7 @@ def predict(
     if unreadable and not found:
         raise DataError(f"None of the {len(unreadable)} files could be read.", "")
     if json:
-        print(jsonlib.dumps([one.json() for one in found], ensure_ascii=False))
+        print(jsonlib.dumps([one.json() for one in found]))
     else:
         print("\n".join(lines(found)))
 

@@ -53,8 +53,8 @@ def stream(*, json: bool = False) -> Iterator[Emit]:
 
 
 def json_line(event: Event) -> None:
-    """Print an event as one line of JSON on stdout, at once."""
-    print(json.dumps(event.json(), ensure_ascii=False, allow_nan=False), flush=True)
+    """Print an event as one line of JSON on stdout, at once; ASCII, which every pipe can take."""
+    print(json.dumps(event.json(), allow_nan=False), flush=True)
 
 
 class Lines:
