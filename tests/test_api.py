@@ -15,7 +15,7 @@ from torch import nn
 
 import striate
 from striate.errors import DataError, ModelError, RecipeError, RunError
-from striate.events import Event, Note, Step
+from striate.events import Event, Note, Step, Warned
 
 QUICK: dict[str, Any] = {"epochs": 2, "model": "lenet5", "batch": 32}
 
@@ -112,6 +112,48 @@ def test_photographs_end_to_end(shared_data: Path, tmp_path: Path) -> None:
     assert len(page) < 3_000_000
     scores = striate.evaluate(run, small)
     assert scores.json()["accuracy"] == pytest.approx(run.metrics["test"]["accuracy"])
+
+
+def test_an_opened_picture_is_read_as_its_file_is(digits: striate.Run, tmp_path: Path) -> None:
+    clear = np.zeros((8, 8, 4), np.uint8)
+    clear[2:6, 3:5] = (0, 0, 0, 255)
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(clear).save(tmp_path / "clear.png", exif=exif)
+    from_file = digits.predict(tmp_path / "clear.png")[0]
+    with Image.open(tmp_path / "clear.png") as opened:
+        assert digits.predict(opened)[0].top == from_file.top
+    several = digits.predict(np.zeros((3, 8, 8, 1), np.uint8))
+    assert len(several) == 3
+
+
+def test_a_model_that_is_passed_in_is_copied(shades: Path, tmp_path: Path) -> None:
+    head = nn.Linear(12, 2)
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), head)
+    before = head.weight.clone()
+    one = striate.train(shades, model=model, epochs=2, lr=0.1, out=tmp_path / "one")
+    two = striate.train(shades, model=model, epochs=2, lr=0.1, dropout=0.5, seed=3, out=tmp_path / "two")
+    assert torch.equal(head.weight, before)
+    assert not torch.equal(one.model.state_dict()["2.weight"], two.model.state_dict()["2.weight"])
+
+
+def test_evaluating_on_one_class_and_on_the_training_pictures(
+    digits: striate.Run, shades: Path, tmp_path: Path
+) -> None:
+    run = striate.train(shades, out=tmp_path / "run", **QUICK)
+    seen: list[Event] = []
+    striate.evaluate(run, shades, emit=seen.append)
+    assert any("was trained on most of these" in e.text for e in seen if isinstance(e, Warned))
+    (tmp_path / "new" / "dark").mkdir(parents=True)
+    Image.fromarray(np.zeros((20, 24, 3), np.uint8)).save(tmp_path / "new" / "dark" / "a.png")
+    assert striate.evaluate(run, tmp_path / "new").json()["per_class"]
+
+
+def test_patience_needs_validation(shades: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="--patience needs validation"):
+        striate.train(shades, patience=3, val=0, out=tmp_path / "run", **QUICK)
+    with pytest.raises(RecipeError, match="both say how long"):
+        striate.train(shades, epochs=3, minutes=1, out=tmp_path / "run")
 
 
 def test_without_validation_everything_is_trained_on(shades: Path, tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from striate.runs import weights
 
 FLAGS = [
     "--model",
@@ -31,7 +34,7 @@ def striate(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "striate", "train", *arguments]
 
 
-def result(run: Path) -> tuple[bytes, list[dict[str, object]]]:
+def result(run: Path) -> tuple[bytes, list[dict[str, Any]]]:
     lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     return (run / "model.safetensors").read_bytes(), [
         {k: v for k, v in x.items() if k != "seconds"} for x in lines
@@ -50,7 +53,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_kill_nine_and_resume(whole: Path, tmp_path: Path, seed: int) -> None:
-    run, draw, kills = tmp_path / "run", np.random.default_rng(seed), 0
+    run, draw = tmp_path / "run", np.random.default_rng(seed)
+    steps: list[int] = []  # where each killed process had saved last
     command = striate("digits", *FLAGS, "--out", str(run))
     for _ in range(20):
         process = subprocess.Popen(
@@ -68,11 +72,13 @@ def test_kill_nine_and_resume(whole: Path, tmp_path: Path, seed: int) -> None:
             break
         process.kill()
         process.wait()
-        kills += 1
+        steps.append(weights.read(state)[1]["step"])
         command = striate("--resume", str(run))
     else:
         subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True)
-    assert kills > 0
+    last = result(whole)[1][-1]["step"]
+    assert any(0 < step < last for step in steps), steps  # at least one was cut in the middle
+    assert (run / "report.html").exists()
     assert result(run) == result(whole)
     assert json.loads((run / "run.json").read_text())["status"] == "finished"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import shlex
 import time
 from datetime import UTC, datetime
 from importlib import metadata
@@ -23,7 +24,7 @@ from striate.data.store import build, survey
 from striate.errors import DataError, Diverged, Interrupted, RecipeError, RunError
 from striate.files import write_csv, write_text
 from striate.runs import recipe as recipes
-from striate.runs.folder import Run, new_folder
+from striate.runs.folder import Run, check_free, new_folder
 from striate.runs.load import load, preprocess_of
 from striate.runs.predict import predict as predict_batch
 from striate.runs.recipe import Recipe
@@ -94,6 +95,8 @@ def train(
                 "Leave the other flags away, or start a new run.",
             )
         return _resume(load(resume, trust=trust, model=own_model), started, offline, emit)
+    if "epochs" in given and "minutes" in given:
+        raise RecipeError("--epochs and --minutes both say how long to train.", "Give one of them.")
     asked = recipes.read(Path(recipe)) if isinstance(recipe, (str, Path)) else recipe or Recipe()
     if data is not None:
         given["data"] = str(data)
@@ -109,7 +112,6 @@ def evaluate(
     data: str | Path,
     *,
     split: str | None = None,
-    group: str | None = None,
     offline: bool = False,
     emit: Emit = events.ignore,
 ) -> Classified | Measured:
@@ -123,14 +125,15 @@ def evaluate(
 
     info, preprocess = run.info, preprocess_of(run)
     classes = tuple(info["classes"])
-    source = open_source(str(data), task=info["task"], group=group, offline=offline, emit=emit)
+    source = open_source(str(data), task=info["task"], offline=offline, learn=False, emit=emit)
     unknown = sorted({str(s.target) for s in source.samples} - set(classes)) if classes else []
     if unknown:
         raise DataError(
             f"{data} has classes that {run.path} does not know: {', '.join(unknown[:5])}.",
             f"Its classes: {', '.join(classes[:12])}.",
         )
-    store = build(source, survey(source, emit), preprocess, emit=emit)
+    seen = survey(source, emit)
+    store = build(source, seen, preprocess, emit=emit)
     for index, reason in sorted(store.unreadable.items()):
         emit(events.Warned(f"left out {source.samples[index].name}: {reason}"))
     splits = [source.samples[i].split for i in store.rows]
@@ -140,6 +143,9 @@ def evaluate(
         raise DataError(
             f"{data} has no readable pictures in the split {wanted!r}.", "Name another with --split."
         )
+    if wanted is None and seen.fingerprint(source) == info["data"]["fingerprint"]:
+        told = "The run was trained on most of these pictures: the result is too good (split.csv says which)."
+        emit(events.Warned(told))
     targets = targets_of(source, store, classes)
     task = tasks.from_info(info)
     _, scores = score(
@@ -188,7 +194,9 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
     from striate.training import tune
     from striate.training.step import fitting_model
 
-    augmentation.parse(asked.augment or "off", flips=True, photos=True)  # a misspelt one is told at once
+    # What is wrong with the settings is told before time is spent on the data.
+    augmentation.parse(asked.augment or "off", flips=True, photos=True)
+    check_free(out)
     source = open_source(asked.data, task=asked.task, group=asked.group, offline=offline, emit=emit)
     seen = survey(source, emit)
     facts = tune.Facts.of(source, seen)
@@ -204,17 +212,23 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
     preprocess = Preprocess(channels=seen.channels, size=recipe.size, fit=recipe.fit, dtype=seen.dtype)
     # A model that does not fit says so before the pictures are decoded.
     fitting_model(
-        own_model or recipe.model, tasks.untrained(recipe.task, source.classes), preprocess, recipe.seed
+        recipe.model if own_model is None else own_model,
+        tasks.untrained(recipe.task, source.classes),
+        preprocess,
+        recipe.seed,
     )
     pictures = prepare(
         source, seen, preprocess, val=recipe.val, test=recipe.test, seed=recipe.seed, emit=emit
     )
     for warning in pictures.check.warnings:
         emit(events.Warned(warning))
+    if recipe.patience and not len(pictures.split.get("val", ())):
+        raise RecipeError(
+            "--patience needs validation pictures, and there are none.", "Leave --patience or --val 0 away."
+        )
     preprocess = measured(preprocess, pictures.store.pixels, pictures.split["train"])
     name = f"{_piece(source.name)}-{_piece(str(recipe.model))}"
     run = Run(new_folder(out, name), trusted=True, given_model=own_model)
-    write_csv(run.path / "split.csv", ["path", "label", "split"], pictures.split_table())
     job = _job(run, recipe, pictures, preprocess)
     budget = None
     if recipe.steps is None:
@@ -227,6 +241,7 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
             steps=budget.steps if budget else (recipe.epochs or 1) * job.batches().steps
         )
     info = _info(job, pictures, choices)
+    write_csv(run.path / "split.csv", ["path", "label", "split"], pictures.split_table())
     write_text(run.path / "recipe.toml", job.recipe.toml())
     run.write_info(info)
     return _fit(job, pictures, info, started, emit, resume=False, budget=budget)
@@ -234,6 +249,8 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
 
 def _resume(run: Run, started: float, offline: bool, emit: Emit) -> Run:
     """Go on with an unfinished run, on the same data."""
+    import torch
+
     info, recipe = run.info, run.recipe
     if info["status"] == "finished":
         emit(events.Note(f"{run.path} is already finished; nothing to do."))
@@ -249,8 +266,13 @@ def _resume(run: Run, started: float, offline: bool, emit: Emit) -> Run:
     pictures = prepare(
         source, seen, preprocess, val=recipe.val, test=recipe.test, seed=recipe.seed, emit=emit
     )
+    for left in run.path.rglob(".*.tmp"):  # by a process that was killed while it wrote
+        left.unlink(missing_ok=True)
     job = _job(run, recipe, pictures, preprocess)
     emit(events.Note(f"Going on with {run.path}."))
+    threads = info["hardware"]["threads"]
+    if torch.get_num_threads() != threads:
+        emit(events.Warned(f"The run was begun with {threads} threads: its end will differ by rounding."))
     return _fit(job, pictures, info, started, emit, resume=True)
 
 
@@ -265,7 +287,9 @@ def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -
 
     train_targets = pictures.targets[pictures.split["train"]]
     task = tasks.for_training(recipe, train_targets, pictures.source.classes)
-    model = fitting_model(run.given_model or recipe.model, task, preprocess, recipe.seed)
+    model = fitting_model(
+        recipe.model if run.given_model is None else run.given_model, task, preprocess, recipe.seed
+    )
     optim.initialise(model, recipe.init, recipe.seed)
     optim.drop_inputs_of_head(model, recipe.dropout)
     device = torch.device(recipe.device)
@@ -314,12 +338,19 @@ def _step_measure(source: Source, channels: int, own_model: Any) -> Callable[[Re
         from striate.training.step import fitting_model
 
         task = tasks.untrained(recipe.task, source.classes)
-        model = fitting_model(own_model or recipe.model, task, Preprocess(channels=channels, size=side), 0)
-        count = recipe.batch or 1
-        inputs = torch.zeros(count, channels, side, side).contiguous(memory_format=torch.channels_last)
-        targets = torch.zeros(count) if recipe.task == "regression" else torch.zeros(count, dtype=torch.int64)
+        model = fitting_model(
+            recipe.model if own_model is None else own_model,
+            task,
+            Preprocess(channels=channels, size=side),
+            0,
+        )
+        count, device = recipe.batch or 1, torch.device(recipe.device)
+        inputs = torch.zeros(count, channels, side, side, device=device)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        kind = torch.float32 if recipe.task == "regression" else torch.int64
+        targets = torch.zeros(count, device=device, dtype=kind)
         batch = Batch(inputs, targets, None, None, np.zeros(count, np.intp))
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return seconds_per_step(model, task, lambda: batch, recipe)
 
     return measure
@@ -345,20 +376,24 @@ def _fit(
 
     try:
         kept = fit(job, emit, resume=resume, budget=budget)
+        # Where the clock changed the number of steps, the recipe says the last one.
+        write_text(run.path / "recipe.toml", job.recipe.toml())
+        info = _score(job, kept, pictures, info | {"status": "finished", "seconds": spent()})
     except (Interrupted, Diverged) as error:
         run.write_info(info | {"status": type(error).__name__.lower(), "seconds": spent()})
         raise
-    if budget is not None:  # the number of steps that the clock left
-        job.recipe = job.recipe.replace(steps=run.history[-1]["step"])
-        write_text(run.path / "recipe.toml", job.recipe.toml())
-    _score(job, kept, pictures, info | {"status": "finished", "seconds": spent()})
-    run.write_info(run.info | {"seconds": spent()})
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"Stopped before the report was written; the network is saved in {run.path}.",
+            f"Go on with: striate train --resume {shlex.quote(str(run.path))}",
+        ) from None
+    run.write_info(info | {"seconds": spent()})  # last: finished means that everything is there
     emit(events.Finished(str(run.path), run.metrics, spent()))
     return run
 
 
-def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) -> None:
-    """Write the final figures and the report. Validation and test are each looked at once here."""
+def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) -> dict[str, Any]:
+    """Look at validation and test, once, and write the report; return what run.json says with the figures."""
     from striate.report.gather import tell
     from striate.training.baseline import plain_answers
     from striate.training.evaluate import evaluate as score
@@ -393,8 +428,8 @@ def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) 
             seed=recipe.seed,
         )
     info["plain_answers"] = [dataclasses.asdict(answer) for answer in plain]
-    job.run.write_info(info)
     tell(job, info, pictures.names, scores, answers, plain)
+    return info
 
 
 def _info(job: Job, pictures: Pictures, choices: Sequence[events.Choice]) -> dict[str, Any]:

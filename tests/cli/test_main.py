@@ -149,3 +149,18 @@ def test_a_name_that_the_terminal_cannot_show_is_still_said(tmp_path: Path) -> N
     assert out.returncode == 2
     assert b"Traceback" not in out.stderr
     assert 1 <= len(out.stderr.splitlines()) <= 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
+def test_output_that_a_full_disk_does_not_take_is_no_mistake_of_ours() -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        command = [sys.executable, "-m", "striate", "data", "digits", "--json"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 2
+    assert "The disk is full" in ended.stderr
+    assert "internal" not in ended.stderr
+
+
+def test_the_home_of_nobody_is_no_such_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["data", "~nobody-of-this-name/photos"]) == 2
+    assert "No such file, folder or data set" in capsys.readouterr().err

@@ -278,6 +278,7 @@ def test_a_file_that_was_cut_off_is_never_read(kind: str, share: float) -> None:
     [
         (b"", "empty file"),
         (b"this is a text", "not a picture"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC, which is not read: save it as JPEG or PNG"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a picture"),
         (b"\xff\xd8\xff\xe0 not a jpeg at all", ""),
@@ -363,3 +364,12 @@ def test_grey_of_deep_colour_is_luma() -> None:
 def test_other_numbers_of_channels_do_not_mix() -> None:
     with pytest.raises(Unreadable, match="5 channels, where RGB is expected"):
         decode(DEEP, 3, "uint16")
+
+
+def test_a_sound_tiff_that_is_packed_in_an_unknown_way_is_not_called_damaged() -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, DEEP, photometric="minisblack", planarconfig="contig", byteorder="<")
+    entry = struct.pack("<HHIH", 259, 3, 1, 1)
+    packed = buffer.getvalue().replace(entry, entry[:-2] + b"\x05\0")  # says LZW
+    with pytest.raises(Unreadable, match="packed in a way that is not read"):
+        decode(packed, 5, "uint16")

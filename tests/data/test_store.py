@@ -292,6 +292,18 @@ def test_the_oldest_entries_go_when_the_cache_is_full(
     assert len(list(folder.glob("*.json"))) == 1  # what was just made is never deleted
 
 
+def test_what_a_crash_left_half_written_is_deleted(tmp_path: Path) -> None:
+    folder = tmp_path / "cache/pixels"
+    folder.mkdir(parents=True)
+    old, new = folder / ".a.npy.1-0.tmp", folder / ".b.npy.2-0.tmp"
+    for part in (old, new):
+        part.touch()
+    os.utime(old, (time.time() - 2 * cache.ABANDONED,) * 2)
+    made(source([encoded(picture) for picture in colours(3)]))
+    assert not old.exists()
+    assert new.exists()
+
+
 def test_a_lock_left_by_a_crash_does_not_hold_up_for_long(tmp_path: Path) -> None:
     of = source([encoded(picture) for picture in colours(3)])
     made(of)

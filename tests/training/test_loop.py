@@ -50,10 +50,11 @@ def make_job(path: Path, **settings: Any) -> Job:
             nn.Conv2d(1, 4, 3),
             nn.BatchNorm2d(4),
             nn.ReLU(),
+            nn.Conv2d(4, 8, 3),
             nn.AdaptiveMaxPool2d(4),
             nn.Flatten(),
-            nn.Linear(64, 2),
-        )
+            nn.Linear(128, 2),
+        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optim.drop_inputs_of_head(model, recipe.dropout)
     path.mkdir(exist_ok=True)
     return Job(
@@ -177,9 +178,9 @@ def test_patience_stops_and_keeps_the_best(tmp_path: Path, monkeypatch: pytest.M
 def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
     job = make_job(tmp_path / "run", ema=0.5, steps=6)
     kept = fit(job, ignore)
-    assert not torch.equal(kept.state_dict()["5.weight"], job.model.state_dict()["5.weight"])
+    assert not torch.equal(kept.state_dict()["6.weight"], job.model.state_dict()["6.weight"])
     saved, _ = weights.read(job.run.path / "model.safetensors")
-    assert torch.equal(saved["5.weight"], kept.state_dict()["5.weight"])
+    assert torch.equal(saved["6.weight"], kept.state_dict()["6.weight"])
 
 
 def test_the_loop_leaves_torchs_generator_alone(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ MAX_PIXELS = 100_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "ICO")
 WORDS = {"1": "1-bit", "L": "grey", "LA": "grey+alpha", "I;16": "grey 16-bit", "I;16B": "grey 16-bit"}
 WORDS |= {"I": "grey 32-bit", "F": "grey float", "P": "palette", "PA": "palette"}
+HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 TRUNCATED = "cut off: the file ends before the picture does"
 
 
@@ -111,6 +112,11 @@ def quiet() -> Iterator[None]:
         log.disabled = before
 
 
+def from_image(image: Image.Image) -> NDArray[Any]:
+    """Give an opened Pillow picture's pixels (H, W, C) by the rules for files: upright, alpha on white."""
+    return _upright(_shallow(image), _orientation(image))
+
+
 def _from_bytes(data: bytes) -> NDArray[Any]:
     found = _jpeg(data)
     if found is not None:
@@ -166,6 +172,8 @@ def _open(data: bytes) -> Image.Image:
             image: Image.Image = factory(io.BytesIO(data), "")
             refuse_huge(*image.size)
             return image
+    if data[4:8] == b"ftyp" and data[8:12] in HEIC:
+        raise Unreadable("HEIC, which is not read: save it as JPEG or PNG")
     raise Unreadable("not a picture")
 
 
@@ -189,6 +197,10 @@ def _foreign() -> Iterator[None]:
             word in text.lower() for word in ("truncated", "unpack requires")
         ):
             raise Unreadable(TRUNCATED) from error
+        if "imagecodecs" in text:  # tifffile lacks it, and the file is sound
+            raise Unreadable(
+                "packed in a way that is not read here: save it unpacked or with deflate"
+            ) from error
         raise Unreadable(f"damaged: {text[:120] or type(error).__name__}") from error
 
 

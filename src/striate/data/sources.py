@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.errors import DataError, RecipeError, did_you_mean
-from striate.events import Emit, ignore
+from striate.events import Emit, Note, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,23 +57,27 @@ def open_source(
     task: str = "classification",
     group: str | None = None,
     offline: bool = False,
+    learn: bool = True,
     emit: Emit = ignore,
 ) -> Source:
     """Open a folder, an archive, IDX, CIFAR, npz or CSV files, or a public data set by its name.
 
     task: "regression" takes numbers as labels, from a CSV or an npz.   group: a CSV's column, or a regular
     expression whose first group (or whole match) in a sample's name is its group.   offline: never download.
+    learn: refuse what a network cannot be trained on, such as a single class.
     Raises DataError for what cannot be read or learned from, RecipeError for a bad ``group``.
     """
     from striate.data import catalogue, manifest
 
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))  # noqa: PTH111 - Path.expanduser raises for an unknown user
     columns: tuple[str, ...] = ()
     column = None
     if data and os.path.exists(path):  # noqa: PTH110 - Path.exists raises for impossible names
         if path.suffix.lower() in {".csv", ".tsv"} and path.is_file():
             columns = manifest.columns(path)
             column = group.lower() if group and group.lower() in columns else None
+        if data in catalogue.NAMES:
+            emit(Note(f"{path.resolve()} is used, not the public data set of that name."))
         source = _open_path(path, task, column, emit)
     elif data in catalogue.NAMES:
         source = _only_classification(task, catalogue.open_named(data, offline=offline, emit=emit))
@@ -81,7 +85,7 @@ def open_source(
         raise _nothing_there(data, path, catalogue.NAMES)
     if group is not None and column is None:
         source = replace(source, samples=_grouped(source.samples, group, columns))
-    return _checked(source)
+    return _checked(source, learn=learn)
 
 
 def split_name(word: str) -> str | None:
@@ -205,11 +209,11 @@ def _grouped(samples: tuple[Sample, ...], group: str, columns: tuple[str, ...]) 
     return tuple(found)
 
 
-def _checked(source: Source) -> Source:
-    """Refuse what nothing can be learned from. Raises DataError."""
+def _checked(source: Source, *, learn: bool) -> Source:
+    """Refuse what is empty and, to learn from, what nothing can be learned from. Raises DataError."""
     if not source.samples:
         raise DataError(f"{source.name} holds no pictures.", "Give data with at least two classes.")
-    if not source.classes:
+    if not source.classes or not learn:
         return source
     filled = Counter(sample.target for sample in source.samples)
     if len(filled) < 2:

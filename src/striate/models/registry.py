@@ -33,7 +33,7 @@ def build(model: str | Builder, *, classes: int, channels: int, size: int) -> nn
         built = builder(**{name: value for name, value in offered.items() if name in named})
     except ModelError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"The model {model} raised {type(error).__name__}: {_one_line(error)}",
             "It is called with those of classes, channels and size that it names; --debug shows more.",
@@ -64,7 +64,7 @@ def find(name: str) -> Builder:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"Cannot import {module_name!r} for the model: {type(error).__name__}: {_one_line(error)}",
             f"It is looked for from the current folder, {here}.",
@@ -79,5 +79,5 @@ def find(name: str) -> Builder:
     return builder
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return (" ".join(str(error).split()) or "no message")[:200]

@@ -67,6 +67,9 @@ class Run:
                 f"{self.path} was written by another version of striate (format {version}).",
                 f"This version reads format {FORMAT}: update striate.",
             )
+        for key in ("status", "task", "model", "classes", "preprocess", "data", "metrics", "seconds"):
+            if key not in info:
+                raise RunError(f"{path} is damaged: it has no {key!r}.", "Restore the file or train again.")
         return dict(info)
 
     @property
@@ -103,13 +106,14 @@ class Run:
         return model_of(self)
 
     def predict(self, pictures: Any, batch: int = 64) -> list[Prediction]:
-        """Say what pictures show: paths, PIL pictures or arrays (H, W[, C]), one or many.
+        """Say what pictures show: paths, PIL pictures or arrays (H, W[, C]), one, a list or (N, H, W, C).
 
         Raises DataError for one that cannot be read.
         """
         from striate.runs.predict import predict
 
-        many: Sequence[Any] = pictures if isinstance(pictures, (list, tuple)) else [pictures]
+        several = isinstance(pictures, (list, tuple)) or getattr(pictures, "ndim", 0) == 4
+        many: Sequence[Any] = list(pictures) if several else [pictures]
         predictions, unreadable = predict(self, many, batch=batch)
         if unreadable:
             name, reason = unreadable[0]
@@ -141,38 +145,37 @@ class Run:
         )
 
 
+def check_free(out: Path | None) -> None:
+    """Raise RunError where ``out`` holds something already."""
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        resumable = f"Go on with --resume {out}, or c" if (out / "run.json").exists() else "C"
+        raise RunError(f"{out} already exists and is not empty.", f"{resumable}hoose another --out.")
+
+
 def new_folder(out: Path | None, name: str) -> Path:
-    """Choose and make the folder of a new run: ``out``, or the next free runs/NAME-number.
-
-    Raises RunError where ``out`` holds something already.
-    """
-    if out is not None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            resumable = f"Go on with --resume {out}, or c" if (out / "run.json").exists() else "C"
-            raise RunError(f"{out} already exists and is not empty.", f"{resumable}hoose another --out.")
-        return _made(out)
-    root = Path("runs")
-    number = 1
-    while True:
-        path = root / f"{name}-{number:03}"
-        try:
-            root.mkdir(exist_ok=True)
-            path.mkdir()
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise RunError(
-                f"Cannot make the run folder {path}: {error.strerror}.", "Choose another place with --out."
-            ) from error
-        else:
-            return path
-
-
-def _made(path: Path) -> Path:
+    """Make the folder of a new run: ``out``, or the next free runs/NAME-number. Raises RunError."""
+    check_free(out)
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            return out
+        root, number = Path("runs"), 1
+        root.mkdir(exist_ok=True)
+        while (root / f"{name}-{number:03}").exists():
+            number += 1
+        path = root / f"{name}-{number:03}"
+        path.mkdir()
+    except FileExistsError as error:
+        if Path("runs").is_dir():  # another run took the number in between
+            return new_folder(out, name)
+        raise _cannot_make(Path("runs"), error) from error
     except OSError as error:
-        raise RunError(
-            f"Cannot make the run folder {path}: {error.strerror}.", "Choose another place with --out."
-        ) from error
-    return path
+        raise _cannot_make(out or Path("runs"), error) from error
+    else:
+        return path
+
+
+def _cannot_make(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"Cannot make the run folder {path}: {error.strerror}.", "Choose another place with --out."
+    )

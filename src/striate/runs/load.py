@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def model_of(run: Run) -> torch.nn.Module:
     outputs = len(info["classes"]) or 1
     chosen = run.given_model if run.given_model is not None else info["model"]
     if isinstance(chosen, nn.Module):
-        model = chosen
+        model = copy.deepcopy(chosen)
     else:
         if run.given_model is None and not run.trusted and not is_ours(info["model"]):
             raise RunError(
@@ -50,9 +51,14 @@ def model_of(run: Run) -> torch.nn.Module:
             )
         model = build(chosen, classes=outputs, channels=preprocess.channels, size=preprocess.size)
     path = run.path / "model.safetensors"
+    if not path.exists() and info["status"] != "finished":
+        raise RunError(
+            f"{run.path} has no weights yet: it was cut off.",
+            f"Finish it with: striate train --resume {run.path}",
+        )
     tensors, _ = weights.read(path)
     weights.fill(model, tensors, path)
-    return model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+    return model.to("cpu", memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 
 def preprocess_of(run: Run) -> Preprocess:

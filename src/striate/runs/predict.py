@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from striate.data.decode import Unreadable, decode
+from striate.data.decode import Unreadable, decode, from_image
 from striate.runs.forward import outputs
 from striate.runs.load import preprocess_of
 
@@ -81,6 +81,4 @@ def _raw(picture: Any) -> bytes | NDArray[Any]:
             return Path(picture).read_bytes()
         except OSError as error:
             raise Unreadable(error.strerror or str(error)) from error
-    if isinstance(picture, Image.Image) and picture.mode not in {"L", "RGB", "I;16", "F"}:
-        picture = picture.convert("RGB")
-    return np.asarray(picture)
+    return from_image(picture) if isinstance(picture, Image.Image) else np.asarray(picture)

@@ -112,18 +112,14 @@ def check(values: Mapping[str, Any]) -> Recipe:
 
     Raises RecipeError that names the key, the value received and the range or the nearest known key.
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     names = [field.name for field in dataclasses.fields(Recipe)]
     for key in values:
         if key not in names:
             raise RecipeError(f"Unknown setting {key!r} in the recipe.", did_you_mean(key, names))
     try:
-        adapter = TypeAdapter(Recipe, config=ConfigDict(allow_inf_nan=False))
-    except Exception:  # noqa: BLE001
-        adapter = TypeAdapter(Recipe)
-    try:
-        recipe = adapter.validate_python(dict(values))
+        recipe = TypeAdapter(Recipe).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else "?"
@@ -144,7 +140,7 @@ def check(values: Mapping[str, Any]) -> Recipe:
 def _check_init(init: str) -> None:
     name, _, std = init.partition(":")
     try:
-        known = init in INITS[:-1] or (name == "normal" and float(std) > 0)
+        known = init in INITS[:-1] or (name == "normal" and 0 < float(std) < math.inf)
     except ValueError:
         known = False
     if not known:

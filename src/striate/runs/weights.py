@@ -79,3 +79,8 @@ def fill_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor], numbers:
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    # The fused rules walk raw memory: each tensor must lie there as its weight does (channels last).
+    for weight, memory in optimiser.state.items():
+        for name, value in memory.items():
+            if isinstance(value, torch.Tensor) and value.shape == weight.shape:
+                memory[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from striate.errors import RunError
 from striate.runs import weights
 from striate.training.schedule import Plateau
 
@@ -34,6 +35,13 @@ class State:
     stopped: bool = False
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    def count(self, loss: float, hits: float, pictures: int) -> None:
+        """Take note of an update: sums of the batch's losses and metric."""
+        self.step += 1
+        self.loss += loss
+        self.hits += hits
+        self.seen += pictures
 
 
 @dataclass
@@ -66,21 +74,27 @@ def restore(path: Path, tensors: Tensors) -> State:
     """Fill the tensors from a checkpoint and return its numbers. Raises RunError where it is damaged."""
     named, note = weights.read(path)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "best": {}, "average": {}}
-    for key, tensor in named.items():
-        part, _, name = key.partition("/")
-        parts[part][name] = tensor
+    try:
+        for key, tensor in named.items():
+            part, _, name = key.partition("/")
+            parts[part][name] = tensor
+        numbers, plateau = note.pop("optimiser"), Plateau(**note.pop("plateau"))
+        state = State(**note, plateau=plateau)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is not a checkpoint of this version: {error}.", "Train again.") from error
     weights.fill(tensors.model, parts["model"], path)
-    weights.fill_optimiser(tensors.optimiser, parts["optimiser"], note.pop("optimiser"))
+    weights.fill_optimiser(tensors.optimiser, parts["optimiser"], numbers)
     if tensors.average is not None:
         weights.fill(tensors.average, parts["average"], path)
     tensors.best = parts["best"]
-    plateau = Plateau(**note.pop("plateau"))
-    return State(**note, plateau=plateau)
+    return state
 
 
 def healthy(model: nn.Module) -> bool:
-    """Tell whether every weight is a finite number."""
-    return all(bool(torch.isfinite(tensor).all()) for tensor in model.state_dict().values())
+    """Tell whether every weight and running statistic is a finite number."""
+    # Other buffers, such as an attention mask, may be infinite on purpose.
+    moving = (b for name, b in model.named_buffers() if name.endswith(("running_mean", "running_var")))
+    return all(bool(torch.isfinite(tensor).all()) for tensor in (*model.parameters(), *moving))
 
 
 class Pace:

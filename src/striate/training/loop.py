@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shlex
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from striate.data.batches import Batches, ahead
+from striate.data.batches import Batch, Batches, ahead
 from striate.errors import Diverged, Interrupted
 from striate.events import Emit, Epoch, Step
 from striate.runs import weights
@@ -101,81 +102,70 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     resume = resume and path.exists()
     state = checkpoint.restore(path, tensors) if resume else State(steps=recipe.steps)
     began = time.monotonic() - state.seconds
-    last_epoch = math.ceil(state.steps / batches.steps)
 
-    def prepare(step: int) -> Any:
+    def prepare(step: int) -> Batch:
         return batches.at(*divmod(step, batches.steps))
 
     def save() -> None:
         started = time.monotonic()
         if not checkpoint.healthy(tensors.model):
-            raise _diverged(job, state.step, path)
+            raise _diverged(job, state.step - 1, path)
         state.seconds = started - began
         checkpoint.save(path, state, tensors)
         pace.saved(started)
 
-    if not resume:
+    if resume:
+        job.run.write_history(state.history)  # lines after the checkpoint have not happened yet
+    else:
         save()
     job.model.train()
-    with _interrupts() as interrupted, matrix_products(job.model, batches.at(0, 0).inputs):
-        for batch in ahead(
-            prepare, itertools.count(state.step), workers=0 if job.device.type == "cpu" else 2
-        ):
+    workers = 0 if job.device.type == "cpu" else 2
+    with _interrupts() as interrupted, matrix_products(job.model, prepare(0).inputs):
+        for batch in ahead(prepare, itertools.count(state.step), workers):
             if state.step >= state.steps or state.stopped:
                 break
-            lr = (
-                recipe.lr
-                * rate(recipe.schedule, state.step / state.steps, recipe.warmup)
-                * state.plateau.factor
-            )
+            lr = recipe.lr * state.plateau.factor
+            lr *= rate(recipe.schedule, state.step / state.steps, recipe.warmup)
             for group in tensors.optimiser.param_groups:
                 group["lr"] = lr
 
             with drawing(recipe.seed, state.step):
                 loss, hits = training_step(
-                    job.model,
-                    job.task,
-                    batch,
-                    tensors.optimiser,
-                    precision=str(recipe.precision),
-                    clip=recipe.clip,
+                    job.model, job.task, batch, tensors.optimiser, precision=job.precision, clip=recipe.clip
                 )
             if not math.isfinite(loss.item()):
                 raise _diverged(job, state.step, path)
             if tensors.average is not None:
                 tensors.average.update_parameters(job.model)
 
-            state.step += 1
-            state.loss += loss.item()
-            state.hits += hits.item()
-            state.seen += len(batch.targets)
+            state.count(loss.item(), hits.item(), len(batch.targets))
             if budget is not None:
                 state.steps = budget.replan(state.step, state.steps)
-                last_epoch = math.ceil(state.steps / batches.steps)
-            epoch = math.ceil(state.step / batches.steps)
-            emit(_progress(job, state, epoch, last_epoch, began, budget))
+            emit(_progress(job, state, batches.steps, time.monotonic() - began, budget))
             if state.step % batches.steps == 0 or state.step == state.steps:
-                _end_epoch(job, state, tensors, epoch, lr, time.monotonic() - began, emit)
-            if pace.due() or state.step == state.steps or state.stopped:
+                try:
+                    _end_epoch(job, state, tensors, lr, time.monotonic() - began, emit)
+                except Diverged as error:  # the last update broke the weights
+                    raise _diverged(job, state.step - 1, path) from error
+            if pace.due() or state.step == state.steps or state.stopped or interrupted.is_set():
                 save()
             if interrupted.is_set():
-                save()
                 weights.write(job.run.path / "model.safetensors", tensors.kept.state_dict())
                 raise Interrupted(
                     f"Stopped after step {state.step} of {state.steps}; all is saved in {job.run.path}.",
-                    f"Go on with: striate train --resume {job.run.path}",
+                    f"Go on with: striate train --resume {shlex.quote(str(job.run.path))}",
                 )
 
     if tensors.best:
         tensors.kept.load_state_dict(tensors.best)
     weights.write(job.run.path / "model.safetensors", tensors.kept.state_dict())
+    job.recipe = recipe.replace(steps=state.steps)
     return tensors.kept
 
 
-def _end_epoch(
-    job: Job, state: State, tensors: Tensors, epoch: int, lr: float, seconds: float, emit: Emit
-) -> None:
+def _end_epoch(job: Job, state: State, tensors: Tensors, lr: float, seconds: float, emit: Emit) -> None:
     """Validate, write history, and let the plateau schedule and early stopping see the result."""
+    epoch = len(state.history) + 1
     recipe = job.recipe
     train = {"loss": state.loss / state.seen, job.task.metric: state.hits / state.seen}
     validation = _validate(job, state, tensors, epoch)
@@ -219,14 +209,15 @@ def _validate(job: Job, state: State, tensors: Tensors, epoch: int) -> dict[str,
     return {"loss": job.task.loss(scores), job.task.metric: scores.summary()[job.task.metric]}
 
 
-def _progress(job: Job, state: State, epoch: int, epochs: int, began: float, budget: Budget | None) -> Step:
-    seen = max(1, state.seen)
-    elapsed = time.monotonic() - began
+def _progress(job: Job, state: State, per_epoch: int, elapsed: float, budget: Budget | None) -> Step:
+    epoch, epochs = math.ceil(state.step / per_epoch), math.ceil(state.steps / per_epoch)
     left = elapsed / state.step * (state.steps - state.step) if budget is None else budget.seconds_left()
-    assert job.recipe.batch is not None
+    seen = max(1, state.seen)
     metric = state.hits / seen if job.task.metric == "accuracy" else None
-    speed = state.step * min(job.recipe.batch, len(job.split["train"])) / max(elapsed, 1e-9)
-    return Step(state.step, state.steps, epoch, epochs, state.loss / seen, metric, speed, left)
+    pictures = state.step * min(job.recipe.batch or 1, len(job.split["train"]))
+    return Step(
+        state.step, state.steps, epoch, epochs, state.loss / seen, metric, pictures / max(elapsed, 1e-9), left
+    )
 
 
 def _diverged(job: Job, step: int, path: Any) -> Diverged:

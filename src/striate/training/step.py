@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,9 +32,14 @@ def training_step(
     clip: longest gradient allowed (its norm), 0 for any.
     Returns (loss, metric), each the sum over the batch, on the batch's device.
     """
-    with computing(precision, batch.inputs.device.type):
-        outputs = model(batch.inputs)
-    outputs = outputs.float()
+    try:
+        with computing(precision, batch.inputs.device.type):
+            outputs = model(batch.inputs).float()
+    except Exception as error:
+        raise ModelError(
+            f"The model raised {type(error).__name__} in training: {' '.join(str(error).split())[:160]}",
+            "Try another --batch or --size; --debug shows where.",
+        ) from error
     losses = task.losses(outputs, batch.targets)
     if batch.partners is not None and batch.share is not None:  # mixup, cutmix: two targets share a picture
         losses = batch.share * losses + (1 - batch.share) * task.losses(outputs, batch.partners)
@@ -62,7 +68,7 @@ def fitting_model(model: Any, task: Task, preprocess: Preprocess, seed: int) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built: nn.Module = (
-            model
+            copy.deepcopy(model)  # the user's own stays as it was
             if isinstance(model, nn.Module)
             else build(model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size)
         )

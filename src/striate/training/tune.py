@@ -40,7 +40,7 @@ class Facts:
         """Read them off a surveyed data set."""
         sizes = np.asarray(survey.sizes, float)
         return cls(
-            pictures=sum(sample.split in {None, "train"} for sample in source.samples),
+            pictures=max(1, sum(sample.split in {None, "train"} for sample in source.samples)),
             short_side=float(np.median(sizes.min(1))),
             aspect=float(np.median(sizes.max(1) / sizes.min(1))),
             channels=survey.channels,
