@@ -6,6 +6,7 @@ Exit codes: 0 done; 2 a mistake of the input; 130 stopped with Ctrl-C; 1 a mista
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -81,6 +82,10 @@ def _explain(error: BaseException, words: list[str]) -> int:
             return _say(*_usage(error, words))
         case MemoryError():
             return _say("There is not enough memory.", "Try a smaller --size or --batch, or fewer pictures.")
+        case OSError() if error.errno == errno.ENOSPC:
+            return _say(
+                "The disk is full: not everything could be written.", "Free some space, and try again."
+            )
     what = f"{type(error).__name__}: {error}".strip(": .")
     return _say(f"striate: internal error: {what}. Run again with --debug for the traceback.", code=1)
 
