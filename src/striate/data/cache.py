@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 LIMIT = 20 * 10**9
 """Bytes that the newest entries may take together; older ones are deleted."""
+
+ABANDONED = 3600.0
+"""Seconds without a byte after which a half-written file counts as left by a crash."""
 
 Entry = tuple["NDArray[Any]", "NDArray[np.uint8]", list[int], dict[int, str]]
 
@@ -86,8 +90,11 @@ def finish(
 
 
 def prune(folder: Path, keep: Path) -> None:
-    """Delete the oldest entries until the rest takes no more than LIMIT; ``keep`` stays."""
+    """Delete what crashes left, then the oldest entries until the rest is at most LIMIT; never ``keep``."""
     with contextlib.suppress(OSError):
+        for part in folder.glob(".*.tmp"):
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink(missing_ok=True)
         pixels = [path for path in folder.glob("*.npy") if not path.name.endswith(".thumbs.npy")]
         pixels.sort(key=lambda path: (path != keep, -path.stat().st_mtime))
         total = 0
