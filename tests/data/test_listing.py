@@ -260,6 +260,7 @@ def test_a_folder_that_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
 def test_a_full_temporary_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packed = write_tar(tmp_path / "t.tar.gz", {"cat/1.png": b"x" * 5000}, "w:gz")
-    monkeypatch.setattr(listing.tempfile, "TemporaryFile", lambda: open("/dev/full", "r+b", buffering=0))
-    with pytest.raises(DataError, match=r"t\.tar\.gz is unpacked into .*disk is full"):
-        listing.open_tar(packed)
+    with open("/dev/full", "r+b", buffering=0) as full:
+        monkeypatch.setattr("tempfile.TemporaryFile", lambda: full)
+        with pytest.raises(DataError, match=r"t\.tar\.gz is unpacked into .*disk is full"):
+            listing.open_tar(packed)

@@ -9,6 +9,7 @@ anything over 64 MiB that its compression made more than 200 times smaller.
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import mmap
@@ -148,6 +149,11 @@ def open_tar(path: Path) -> Listing:
     except DAMAGES as error:
         raise damaged(path, error) from error
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DataError(
+                f"{path.name} is unpacked into {tempfile.gettempdir()}, and that disk is full.",
+                "Free some space there, let TMPDIR name another folder, or unpack it and give the folder.",
+            ) from error
         raise unreadable(path, error) from error
     return _archive(path, "tar", members, folders, _Tar(content, members))
 
