@@ -176,3 +176,9 @@ def test_the_digits() -> None:
     assert pictures.dtype == np.uint8
     assert pictures.shape == (1797, 8, 8)
     assert set(np.unique(pictures)) == {round(value * 255 / 16) for value in range(17)}
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39, np.inf, np.nan])
+def test_a_number_that_float32_cannot_hold_is_refused(value: float) -> None:
+    with pytest.raises(DataError, match=r"y\[1\] is"):
+        arrays.numbers(np.array([1.0, value]), "y")

@@ -15,6 +15,7 @@ from striate.errors import DataError
 from striate.events import Emit, Note, ignore
 
 MOST_BYTES = 8 << 30  # arrays are held in memory, so more than this is refused before it is read
+LARGEST = 3e38  # numbers to predict become float32
 PICTURE_WORDS = frozenset({"x", "images", "image", "data"})
 LABEL_WORDS = frozenset({"y", "labels", "label", "targets", "target"})
 NAMES = "Name the arrays x and y, images and labels, or x_train, y_train, x_test, y_test (and x_val, y_val)."
@@ -108,7 +109,7 @@ def numbers(values: NDArray[Any], where: str) -> list[float]:
         raise DataError(
             f"{where} must hold numbers. Received: {values.dtype}.", "Leave --task regression away."
         )
-    wrong = np.flatnonzero(~np.isfinite(values))
+    wrong = np.flatnonzero(~(np.abs(values.astype(np.float64)) < LARGEST))
     if len(wrong):
         raise DataError(
             f"{where}[{wrong[0]}] is {values[wrong[0]]} ({len(wrong)} such values).",
