@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A busy machine is no fault of the code.
+settings.register_profile("striate", deadline=None)
+settings.load_profile("striate")
 
 ROOT = Path(__file__).resolve().parent.parent
 

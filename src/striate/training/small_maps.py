@@ -33,7 +33,7 @@ class MatrixConv2d(nn.Conv2d):
             dtype = torch.get_autocast_dtype(x.device.type)
             x, weight = x.to(dtype), weight.to(dtype)
         y: Tensor = _Product.apply(x, weight, self.stride[0], self.padding[0])  # type: ignore[no-untyped-call]
-        return y if self.bias is None else y + self.bias.view(-1, 1, 1)
+        return y if self.bias is None else y + self.bias.to(y.dtype).view(-1, 1, 1)
 
 
 class _Product(torch.autograd.Function):
