@@ -261,6 +261,20 @@ def test_a_full_disk_is_told_where_the_memory_is_too_small(
     assert not list((tmp_path / "cache/pixels").iterdir())  # nothing half written, no lock
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has control groups")
+def test_a_container_has_only_the_memory_that_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "GROUPS", tmp_path)
+    (tmp_path / "memory.current").write_text("6000000\n")
+    (tmp_path / "memory.stat").write_text("anon 5000000\ninactive_file 1000000\n")
+    for most, free in (("8000000\n", 3 * 10**6), ("4000000\n", 0)):
+        (tmp_path / "memory.max").write_text(most)
+        assert cache.free_memory() == free
+    (tmp_path / "memory.max").write_text("max\n")
+    assert cache.free_memory() > 10**7  # the machine's own
+
+
 def test_arrays_that_fit_are_not_cached(tmp_path: Path) -> None:
     pictures = colours(5, 16, 16)
     found = made(source([*pictures]))

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from striate import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -29,6 +29,9 @@ LIMIT = 20 * 10**9
 
 ABANDONED = 3600.0
 """Seconds without a byte after which a half-written file counts as left by a crash."""
+
+GROUPS = Path("/sys/fs/cgroup")
+"""Where Linux shows the limits of control groups, version 2."""
 
 Entry = tuple["NDArray[Any]", "NDArray[np.uint8]", list[int], dict[int, str]]
 
@@ -119,10 +122,26 @@ def free_memory() -> int:
         if sys.platform == "win32":
             return _free_on_windows()
         with open("/proc/meminfo", encoding="ascii") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+            free = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+        return min([free, *_free_in_groups()])
     with contextlib.suppress(OSError, ValueError, AttributeError):
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 4 * 2**30
+
+
+def _free_in_groups() -> list[int]:
+    """Give the bytes left in each control group that this process is in: a container is one of them."""
+    free = []
+    with contextlib.suppress(OSError, ValueError):
+        own = [line[4:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line[:4] == "0::/"]
+        group = GROUPS.joinpath(*own)
+        for folder in (group, *group.parents):
+            with contextlib.suppress(OSError, ValueError, KeyError):  # no limit is no number
+                most = int((folder / "memory.max").read_text())
+                used = int((folder / "memory.current").read_text())
+                parts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+                free.append(max(0, most - used + int(parts["inactive_file"])))
+    return free
 
 
 def _free_on_windows() -> int:
