@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from striate.data.folders import class_folders
 from striate.data.listing import Listing
 from striate.errors import DataError
-from striate.events import Event, Warned
+from striate.events import Event, Note, Warned
 
 if TYPE_CHECKING:
     from striate.data.sources import Source
@@ -60,6 +60,16 @@ def test_one_wrapping_folder_is_looked_through() -> None:
         "data/train/cat/1.jpg": ("cat", "train"),
         "data/dev/dog/2.jpg": ("dog", "val"),
     }
+
+
+def test_a_lone_class_folder_that_is_looked_through_is_said() -> None:
+    events: list[Event] = []
+    assert class_folders(listing("cat/a/1.png", "cat/b/2.png"), events.append).classes == ("a", "b")
+    assert events == [Note("photos: all pictures lie in cat, which is no class; the classes are a, b.")]
+    class_folders(listing(*(f"data/test/{i}/1.png" for i in range(9))), events.append)
+    assert events[1:] == [
+        Note("photos: all pictures lie in data, which is no class; the classes are 0, 1, 2, 3, 4, ….")
+    ]
 
 
 def test_a_lone_split_folder_is_a_split() -> None:

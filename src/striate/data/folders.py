@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from striate.data.sources import Sample, Source, in_order, split_name
 from striate.errors import DataError
-from striate.events import Emit, Warned, ignore
+from striate.events import Emit, Note, Warned, ignore
 
 if TYPE_CHECKING:
     from striate.data.listing import Listing
@@ -24,7 +24,8 @@ def class_folders(listing: Listing, emit: Emit = ignore) -> Source:
     """Take each folder's name as the class of all pictures below it.
 
     Pictures are told by their names' endings; one that then cannot be decoded is found later. Other files
-    are ignored and counted in one warning, as are pictures outside the class folders.
+    are ignored and counted in one warning, as are pictures outside the class folders. One folder around
+    everything is looked through, and a note says so: it might have been meant as a class.
     Raises DataError where there are no pictures or no class folders.
     """
     pictures = [name for name in listing.files if PurePosixPath(name).suffix.lower() in PICTURES]
@@ -49,12 +50,17 @@ def class_folders(listing: Listing, emit: Emit = ignore) -> Source:
             f"{listing.where}: {len(outside)} pictures lie in no class folder and were left out, "
             f"the first is {outside[0]}."
         ))  # fmt: skip
-    classes = {parts[depth] for parts in _split(listing.folders) if _is_class(parts, top, splits)}
+    classes = in_order(parts[depth] for parts in _split(listing.folders) if _is_class(parts, top, splits))
+    if top:
+        some = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
+        emit(
+            Note(f"{listing.where}: all pictures lie in {top[0]}, which is no class; the classes are {some}.")
+        )
     return Source(
         name=listing.name,
         kind=listing.kind,
         samples=tuple(samples),
-        classes=in_order(classes),
+        classes=classes,
         read=lambda i: listing.read(samples[i].name),
     )
 
