@@ -130,6 +130,16 @@ def test_files_that_cannot_be_opened_are_left_out() -> None:
     }
 
 
+def test_a_file_that_goes_after_the_survey_is_left_out() -> None:
+    items: list[Any] = [encoded(picture) for picture in colours(2, 16, 16)]
+    of = source(items)
+    seen = store.survey(of)
+    items[0] = FileNotFoundError(errno.ENOENT, "No such file or directory")
+    found = store.build(of, seen, Preprocess(channels=3, size=16))
+    assert found.rows.tolist() == [1]
+    assert found.unreadable == {0: "cannot be opened: No such file or directory"}
+
+
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 300])
 def test_every_row_is_its_own_picture(count: int) -> None:
     pictures = colours(count)

@@ -104,7 +104,10 @@ class _Work:
     def is_plain(self) -> bool:
         """Whether decoding is a copy: arrays that have the right size already."""
         fits = (self.survey.sizes == self.preprocess.size).all()
-        return bool(fits) and isinstance(read(self.source, self.todo[0]), np.ndarray)
+        try:
+            return bool(fits) and isinstance(read(self.source, self.todo[0]), np.ndarray)
+        except Unreadable:  # it went since the survey; decode counts it among the others
+            return False
 
     def key(self) -> str:
         """Name the result by everything that decides it."""
