@@ -17,6 +17,7 @@ import numpy as np
 from striate import events
 from striate.data import augment as augmentation
 from striate.data.folders import PICTURES
+from striate.data.listing import any_hidden
 from striate.data.pictures import Pictures, measured, prepare, targets_of
 from striate.data.preprocess import Preprocess
 from striate.data.sources import open_source
@@ -157,7 +158,7 @@ def evaluate(
 def predict(
     run: Run, paths: Sequence[str | Path], *, csv: str | Path | None = None, emit: Emit = events.ignore
 ) -> tuple[list[Prediction], list[tuple[str, str]]]:
-    """Say what pictures show. A folder stands for every picture in it.
+    """Say what pictures show. A folder stands for every picture in it that is not hidden.
 
     csv: also write ``file,label,probability`` there.
     Returns: predictions, and (file, reason) for each that could not be read.
@@ -165,11 +166,12 @@ def predict(
     """
     files: list[Path] = []
     for path in map(Path, paths):
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for impossible names
             raise DataError(f"{path} does not exist.", "Give pictures, or folders of pictures.")
         inside = [path]
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
+            found = (p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
+            inside = sorted(p for p in found if not any_hidden(p.relative_to(path).as_posix()))
         if not inside:
             raise DataError(f"{path} holds no pictures.", "Give pictures, or folders of pictures.")
         files += inside

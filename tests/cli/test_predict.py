@@ -64,6 +64,23 @@ def test_a_csv_is_written_too(trained: Path, tmp_path: Path, capsys: pytest.Capt
     assert [line.split("\t")[:2] for line in told] == [[row["file"], row["label"]] for row in rows]
 
 
+def test_hidden_files_are_left_out_and_impossible_names_are_told(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = (trained.parent / "d" / "cat" / "00.png").read_bytes()
+    for name in ("in/cat/1.png", "in/cat/._1.png", "in/.x/1.png", "in/__MACOSX/cat/1.png"):
+        path = tmp_path / ".hidden" / name  # the folder that is asked for may lie in a hidden one
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture)
+    folder = tmp_path / ".hidden" / "in"
+    assert main(["predict", str(trained), str(folder)]) == 0
+    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == [
+        str(folder / "cat/1.png")
+    ]
+    assert main(["predict", str(trained), "x" * 5000]) == 2
+    assert "does not exist" in capsys.readouterr().err
+
+
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_predicted(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

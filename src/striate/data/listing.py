@@ -110,7 +110,7 @@ def open_zip(path: Path) -> Listing:
             for info in archive.infolist():
                 name = _member_name(info.filename, path)
                 folders.add(name if info.is_dir() else posixpath.dirname(name))
-                if info.is_dir() or _any_hidden(name):
+                if info.is_dir() or any_hidden(name):
                     continue
                 _check_size(name, info.file_size, info.compress_size, path)
                 _check_packing(name, info, path)
@@ -140,7 +140,7 @@ def open_tar(path: Path) -> Listing:
                 folders.add(name if member.isdir() else posixpath.dirname(name))
                 if member.issym() or member.islnk():
                     _check_link(name if member.issym() else "", member.linkname, path)
-                elif member.isreg() and not _any_hidden(name):
+                elif member.isreg() and not any_hidden(name):
                     _check_size(name, member.size, member.size, path)
                     members[name] = (member.offset_data, member.size)
             # tarfile ends quietly at the first block that is no header; a whole tar ends with one of zeros.
@@ -223,7 +223,7 @@ def _archive(
 ) -> Listing:  # fmt: skip
     # Archives need not list their folders: those that others imply count too.
     every = {parent for name in folders if name for parent in _and_parents(name)}
-    every = {name for name in every if not _any_hidden(name)}
+    every = {name for name in every if not any_hidden(name)}
     return Listing(str(path), kind, tuple(sorted(members)), tuple(sorted(every)), read)
 
 
@@ -309,5 +309,6 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name in {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
 
-def _any_hidden(name: str) -> bool:
+def any_hidden(name: str) -> bool:
+    """Tell whether a file, or a folder that it is in, is hidden or only what a system left behind."""
     return any(map(_hidden, name.split("/")))
