@@ -124,7 +124,7 @@ def evaluate(
     from striate.training import task as tasks
     from striate.training.evaluate import evaluate as score
 
-    info, preprocess = run.info, preprocess_of(run)
+    info, preprocess, model = run.info, preprocess_of(run), run.model
     classes = tuple(info["classes"])
     source = open_source(str(data), task=info["task"], offline=offline, learn=False, emit=emit)
     unknown = sorted({str(s.target) for s in source.samples} - set(classes)) if classes else []
@@ -150,7 +150,7 @@ def evaluate(
     targets = targets_of(source, store, classes)
     task = tasks.from_info(info)
     _, scores = score(
-        run.model, task, store.pixels, targets, rows, preprocess, precision=run.precision, device="cpu"
+        model, task, store.pixels, targets, rows, preprocess, precision=run.precision, device="cpu"
     )
     return scores
 
@@ -378,12 +378,13 @@ def _fit(
 
     try:
         kept = fit(job, emit, resume=resume, budget=budget)
-        # Where the clock changed the number of steps, the recipe says the last one.
-        write_text(run.path / "recipe.toml", job.recipe.toml())
-        info = _score(job, kept, pictures, info | {"status": "finished", "seconds": spent()})
     except (Interrupted, Diverged) as error:
         run.write_info(info | {"status": type(error).__name__.lower(), "seconds": spent()})
         raise
+    # Where the clock changed the number of steps, the recipe says the last one.
+    write_text(run.path / "recipe.toml", job.recipe.toml())
+    try:
+        info = _score(job, kept, pictures, info | {"status": "finished", "seconds": spent()})
     except KeyboardInterrupt:
         raise Interrupted(
             f"Stopped before the report was written; the network is saved in {run.path}.",
