@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from striate import files
 from striate.errors import DataError, StriateError
 from striate.files import check_member, digest, only_one, replacing, write_json, write_text
 
@@ -77,3 +80,72 @@ def test_a_lock_left_behind_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / "lock").touch()
     with only_one(tmp_path / "lock", patience=0.0):
         pass
+
+
+def test_a_lock_left_behind_is_taken_over_by_one_of_many(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    os.utime(tmp_path / "lock", (time.time() - 100,) * 2)
+    inside, most = 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        with only_one(tmp_path / "lock", patience=50):
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.1)
+            inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_another_took_over_too_is_the_last_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "lock"
+    lock.touch()
+    os.utime(lock, (time.time() - 100,) * 2)
+    monkeypatch.setattr(time, "sleep", lambda _: lock.write_bytes(b"another"))
+    assert not files._claimed(lock, b"mine", patience=50)
+    assert lock.read_bytes() == b"another"
+
+
+def test_a_lock_that_was_taken_from_its_holder_is_not_deleted_by_it(tmp_path: Path) -> None:
+    with only_one(tmp_path / "lock"):
+        (tmp_path / "lock").write_bytes(b"another")
+    assert (tmp_path / "lock").read_bytes() == b"another"
+
+
+def test_a_lock_that_is_being_deleted_is_waited_for_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch, refusals = Path.touch, [PermissionError(13, "Access is denied")] * 3
+
+    def busy(path: Path, *, exist_ok: bool = True) -> None:
+        if refusals:
+            raise refusals.pop()
+        touch(path, exist_ok=exist_ok)
+
+    monkeypatch.setattr(Path, "touch", busy)
+    with only_one(tmp_path / "lock"):
+        pass
+    refusals += [PermissionError(13, "Access is denied")] * 100
+    with pytest.raises(StriateError, match="Could not write"), only_one(tmp_path / "lock"):
+        pass
+
+
+def test_a_lock_on_a_full_disk_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StriateError, match="disk is full"), only_one(tmp_path / "lock"):
+        pass
+    assert not list(tmp_path.iterdir())

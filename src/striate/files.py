@@ -19,6 +19,12 @@ from striate.errors import DataError, StriateError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+REFUSALS = 10
+"""How often a lock may be refused in a row before that counts as an error."""
+
+SETTLED = 0.2
+"""Seconds after which everybody who wanted to take over a lock has written to it."""
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -124,20 +130,43 @@ def only_one(path: Path, *, patience: float = 600.0) -> Iterator[None]:
 
     patience: seconds after which a lock that nobody refreshed counts as left behind by a crash.
     """
+    token = secrets.token_hex(16).encode()
+    refused = 0
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            break
-        except FileExistsError:
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > patience:
-                    path.unlink(missing_ok=True)
-            time.sleep(0.05)
+            if _claimed(path, token, patience):
+                break
+            refused = 0
         except OSError as error:
-            raise cannot_write(path, error) from error
+            refused += 1  # Windows refuses access to a file while it is being deleted
+            if not isinstance(error, PermissionError) or refused == REFUSALS:
+                raise cannot_write(path, error) from error
+        time.sleep(0.05)
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+            if path.read_bytes() == token:  # else it was taken for left behind, and is another's now
+                path.unlink()
+
+
+def _claimed(path: Path, token: bytes, patience: float) -> bool:
+    """Try to make ``path`` hold our token: create it, or take over one that nobody refreshed."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        with contextlib.suppress(FileNotFoundError):  # it was given back just now
+            if time.time() - path.stat().st_mtime > patience:
+                with open(path, "r+b") as lock:
+                    lock.write(token)
+                # Others may have judged the same lock: all of them write, and the last one has it.
+                time.sleep(SETTLED)
+                return path.read_bytes() == token
+        return False
+    try:
+        path.write_bytes(token)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return True
