@@ -12,7 +12,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import PIL
 import pytest
+import simplejpeg
 from PIL import Image
 
 from striate import files
@@ -193,6 +195,15 @@ def test_the_cache_is_keyed_by_content_and_by_what_decides_the_pixels(tmp_path: 
         assert len(list((tmp_path / "cache/pixels").glob("*.json"))) == number
     made(source(items[::-1]))
     assert len(list((tmp_path / "cache/pixels").glob("*.json"))) == 6
+
+
+def test_another_version_of_a_decoder_decodes_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = source([encoded(picture) for picture in colours(3)])
+    made(of)
+    for number, decoder in enumerate((PIL, simplejpeg), 2):
+        monkeypatch.setattr(decoder, "__version__", "another")
+        made(of)
+        assert len(list((tmp_path / "cache/pixels").glob("*.json"))) == number
 
 
 @pytest.mark.parametrize("part", [".npy", ".thumbs.npy", ".json"])

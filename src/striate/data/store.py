@@ -2,7 +2,7 @@
 
 The array lives in memory, or in a mapped file where it would take more than half the free memory. What
 was decoded is kept in a cache whose names follow from the content: the digests of the files, the part of
-Preprocess that decides the pixels, and the version of this module.
+Preprocess that decides the pixels, and the versions of this module and of the two decoders.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import PIL
+import simplejpeg
 from PIL import Image
 
 from striate import files
@@ -112,7 +114,8 @@ class _Work:
     def key(self) -> str:
         """Name the result by everything that decides it."""
         p = self.preprocess
-        how = [VERSION, p.channels, p.size, p.fit, p.interpolation, p.dtype]
+        versions = [VERSION, PIL.__version__, simplejpeg.__version__]
+        how = [versions, p.channels, p.size, p.fit, p.interpolation, p.dtype]
         described = json.dumps([how, self.survey.digests, sorted(self.survey.unreadable)])
         return files.digest(described.encode())
 
