@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tracemalloc
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,17 @@ def test_no_pair_is_missed(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_memory_and_time_stay_bounded_when_everything_is_alike() -> None:
     small = np.random.default_rng(5).integers(0, 256, (1, 32, 32)).repeat(3000, 0).astype(np.uint8)
     assert [len(group) for group in duplicate_groups(unlike(3000), small)[1]] == [3000]
+
+
+def test_where_nothing_is_flat_no_second_copy_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "BLOCK", 64)  # what a block takes is not in question
+    small = np.random.default_rng(6).integers(0, 256, (12000, 32, 32), np.uint8)
+    tracemalloc.start()
+    try:
+        assert duplicates._near(small) == []
+        assert tracemalloc.get_traced_memory()[1] < 1.7 * 4 * small.size
+    finally:
+        tracemalloc.stop()
 
 
 @settings(deadline=None)

@@ -84,7 +84,9 @@ def _near(thumbs: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
     keep = np.flatnonzero(spread > FLAT)
     if len(keep) < 2:
         return []
-    grey, level, contrast = grey[keep], level[keep], np.log2(spread[keep])
+    if len(keep) < len(grey):  # else it would be a copy of everything
+        grey, level, spread = grey[keep], level[keep], spread[keep]
+    contrast = np.log2(spread)
     sketch = _sketch(grey)
     order = np.argsort(sketch[:, 0], kind="stable")
     sketch = sketch[order]
