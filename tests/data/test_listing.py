@@ -193,6 +193,23 @@ def test_a_tar_that_ends_between_two_files_is_damaged(tmp_path: Path) -> None:
         listing.open_tar(path)
 
 
+def test_sparse_files_in_a_tar_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "t.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, holes in (("a/1.jpg", {}), ("a/2.jpg", {"map": "5,3", "size": "8"}), ("a/3.jpg", {})):
+            info = tarfile.TarInfo(name)
+            info.size = 3
+            info.pax_headers = {f"GNU.sparse.{key}": value for key, value in holes.items()}
+            archive.addfile(info, io.BytesIO(b"one"))
+    events: list[Event] = []
+    found = listing.open_tar(path, events.append)
+    assert found.files == ("a/1.jpg", "a/3.jpg")
+    assert found.read("a/3.jpg") == b"one"
+    (event,) = events
+    assert isinstance(event, Warned)
+    assert event.text.endswith("the first is a/2.jpg.")
+
+
 def test_a_damaged_entry_is_an_error_of_its_own_and_not_of_its_neighbours(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "z.zip", {"a/1.jpg": b"one", "a/2.jpg": b"two"}, zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"one", b"eno"))

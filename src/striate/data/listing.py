@@ -126,9 +126,13 @@ def open_zip(path: Path) -> Listing:
     return _archive(path, "zip", members, folders, read)
 
 
-def open_tar(path: Path) -> Listing:
-    """List a tar (gzip, bzip2, xz or not) and map it. Raises DataError where it is damaged or hostile."""
+def open_tar(path: Path, emit: Emit = ignore) -> Listing:
+    """List a tar (gzip, bzip2, xz or not) and map it. Raises DataError where it is damaged or hostile.
+
+    Left out with a warning: sparse files, which do not lie in the tar in one piece.
+    """
     members: dict[str, tuple[int, int]] = {}
+    sparse: list[str] = []
     folders: set[str] = set()
     try:
         with open(path, "rb") as file:
@@ -140,6 +144,8 @@ def open_tar(path: Path) -> Listing:
                 folders.add(name if member.isdir() else posixpath.dirname(name))
                 if member.issym() or member.islnk():
                     _check_link(name if member.issym() else "", member.linkname, path)
+                elif member.issparse() and not any_hidden(name):
+                    sparse.append(name)
                 elif member.isreg() and not any_hidden(name):
                     _check_size(name, member.size, member.size, path)
                     members[name] = (member.offset_data, member.size)
@@ -155,6 +161,11 @@ def open_tar(path: Path) -> Listing:
                 "Free some space there, let TMPDIR name another folder, or unpack it and give the folder.",
             ) from error
         raise unreadable(path, error) from error
+    if sparse:
+        emit(Warned(
+            f"{path}: {len(sparse)} files were left out because they are stored sparse (packed without "
+            f"--sparse they are read), the first is {sparse[0]}."
+        ))  # fmt: skip
     return _archive(path, "tar", members, folders, _Tar(content, members))
 
 

@@ -121,7 +121,7 @@ def _open_path(path: Path, task: str, group_column: str | None, emit: Emit) -> S
             return arrays.open_npz(path, task=task, emit=emit)
         if kind == "idx":
             return _only_classification(task, idx.open_file(path))
-        found = listing.open_zip(path) if kind == "zip" else listing.open_tar(path)
+        found = listing.open_zip(path) if kind == "zip" else listing.open_tar(path, emit)
     if idx.holds(found):
         source = idx.open_listing(found)
     elif cifar.holds(found):
