@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -349,6 +350,23 @@ def test_a_lock_left_by_a_crash_does_not_hold_up_for_long(tmp_path: Path) -> Non
     started = time.monotonic()
     made(of)
     assert time.monotonic() - started < 5
+
+
+def test_the_lock_is_kept_fresh_while_the_checksum_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crc32, ages = zlib.crc32, []
+
+    def slow(data: Any, total: int) -> int:
+        (lock,) = (tmp_path / "cache/pixels").glob("*.lock")
+        ages.append(time.time() - lock.stat().st_mtime)
+        os.utime(lock, (time.time() - 9,) * 2)
+        return crc32(data, total)
+
+    monkeypatch.setattr(zlib, "crc32", slow)
+    made(source([*colours(1100, 4, 4)]), size=2)
+    assert len(ages) == 4  # two pieces of the pixels, two of the thumbnails
+    assert max(ages) < 5
 
 
 BUILDER = """

@@ -82,13 +82,17 @@ def finish(
     unreadable: dict[int, str],
     *,
     write: bool,
+    alive: Callable[[], None],
 ) -> None:
-    """Complete an entry; ``write`` the pixels too where they are not on the disk yet."""
+    """Complete an entry; ``write`` the pixels too where they are not on the disk yet.
+
+    alive: called again and again while the checksum, which may take long, is made.
+    """
     for part, array in ((path, pixels), (path.with_suffix(".thumbs.npy"), thumbs)):
         if write or part != path:
             with files.replacing(part) as temporary, open(temporary, "wb") as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
-    sums = [checksum(pixels), checksum(thumbs)]
+    sums = [checksum(pixels, alive), checksum(thumbs, alive)]
     files.write_json(path.with_suffix(".json"), {"rows": rows, "unreadable": unreadable, "checksums": sums})
 
 
@@ -108,10 +112,11 @@ def prune(folder: Path, keep: Path) -> None:
                     part.unlink(missing_ok=True)
 
 
-def checksum(array: NDArray[Any]) -> int:
-    """CRC-32 of an array's bytes, read a piece at a time."""
+def checksum(array: NDArray[Any], alive: Callable[[], None] = lambda: None) -> int:
+    """CRC-32 of an array's bytes, read a piece at a time; ``alive`` is called before each."""
     total = 0
     for start in range(0, len(array), 1024):
+        alive()
         total = zlib.crc32(np.ascontiguousarray(array[start : start + 1024]).data, total)
     return total
 

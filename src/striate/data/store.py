@@ -79,8 +79,9 @@ def build(
             return _store(*entry)
         store = work.in_file(path) if large else work.in_memory()
         try:
+            rows = store.rows.tolist()
             disk.finish(
-                path, store.pixels, store.thumbs, store.rows.tolist(), store.unreadable, write=not large
+                path, store.pixels, store.thumbs, rows, store.unreadable, write=not large, alive=work.alive
             )
             disk.prune(path.parent, keep=path)
         except (OSError, StriateError) as error:
@@ -178,10 +179,13 @@ class _Work:
             raise nothing_readable(self.source, self.unreadable)
         return rows, np.concatenate(small)
 
-    def _tell(self, event: Working) -> None:
+    def alive(self) -> None:
         if self.lock is not None:
             with contextlib.suppress(OSError):
                 os.utime(self.lock)
+
+    def _tell(self, event: Working) -> None:
+        self.alive()
         self.emit(event)
 
 
