@@ -188,7 +188,7 @@ def _epochs(facts: Facts) -> tuple[int, str]:
     if facts.photos:
         return 30, "photographs; --minutes sets a time instead"
     return min(
-        60, max(15, round(90_000 / facts.pictures))
+        60, max(15, round(60_000 / facts.pictures))
     ), f"{facts.pictures:,} pictures; --minutes sets a time instead"
 
 
