@@ -324,7 +324,7 @@ def _plan(job: Job, seconds: float, emit: Emit) -> tuple[Budget, events.Choice]:
     ending = 10.0 + held_out * cost / batches.batch / 3 * 1.2
     budget = Budget(seconds - ending - (time.monotonic() - began), cost, emit)
     value = f"{budget.steps} ({budget.steps / batches.steps:.1f} epochs)"
-    reason = f"{recipe.minutes:g} minutes at {batches.batch / cost:.0f} pictures a second"
+    reason = f"what {recipe.minutes:g} min hold at {batches.batch / cost:.0f} pictures a second"
     return budget, events.Choice("steps", value, reason)
 
 
