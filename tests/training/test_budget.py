@@ -49,8 +49,13 @@ def test_a_steady_machine_keeps_the_plan(clock: Clock) -> None:
 def test_a_machine_that_changes_ends_on_time_all_the_same(clock: Clock, costs: list[float]) -> None:
     told: list[Event] = []
     assert train(clock, Budget(100, 0.1, told.append), costs) == pytest.approx(100, rel=0.08)
-    assert told
     assert all(isinstance(event, Note) for event in told)
+
+
+def test_a_large_change_is_told(clock: Clock) -> None:
+    told: list[Event] = []
+    train(clock, Budget(100, 0.1, told.append), [0.2])
+    assert told
 
 
 def test_time_that_is_already_over_still_makes_a_step(clock: Clock) -> None:

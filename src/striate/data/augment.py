@@ -13,7 +13,7 @@ from striate.errors import RecipeError, did_you_mean
 
 # Which list a word stands for. Photographs bear being cut to a part; small pictures are already cut close.
 PRESETS = {
-    "light": {"photos": "flip,crop=0.35", "small": "flip,shift=0.125", "grey": "flip,shift=0.07"},
+    "light": {"photos": "flip,crop=0.35", "small": "flip,shift=0.0625", "grey": "flip,shift=0.07"},
     "strong": {
         "photos": "flip,crop=0.25,rotate=10,colour=0.3,mixup=0.2",
         "small": "flip,shift=0.125,colour=0.2,cutout=0.25,mixup=0.2",

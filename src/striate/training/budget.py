@@ -52,7 +52,7 @@ class Budget:
     def __init__(self, seconds: float, cost: float, emit: Emit) -> None:
         self.seconds, self.cost, self.emit = max(seconds, 0.0), cost, emit
         self.began = self.looked = time.monotonic()
-        self.steps = max(1, int(self.seconds / cost))
+        self.steps = self.told = max(1, int(self.seconds / cost))
 
     def replan(self, step: int, steps: int) -> int:
         """Take note of a finished step; return the planned number of steps, changed if need be."""
@@ -66,9 +66,9 @@ class Budget:
         if abs((steps - step) * cost - left) < self.tolerance * self.seconds:
             return steps
         changed = step + max(0, int(left / cost))
-        if changed == steps:
-            return steps
-        self.emit(Note(f"The machine's speed changed: {changed} steps instead of {steps} fit the time."))
+        if abs(changed - self.told) > 0.1 * self.told:  # less is no news
+            self.emit(Note(f"The machine's speed changed: {changed} steps fit the time, not {self.told}."))
+            self.told = changed
         return changed
 
     def seconds_left(self) -> float:

@@ -64,9 +64,9 @@ GOOD: dict[str, dict[str, Any]] = {
     "lenet5": {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.01, "batch": 128, "label_smoothing": 0.0},
     "resnet20": {
         "optimizer": "nesterov",
-        "lr": 0.2,
+        "lr": 0.1,
         "weight_decay": 5e-4,
-        "batch": 128,
+        "batch": 64,
         "label_smoothing": 0.0,
     },
     "resnet18": {
