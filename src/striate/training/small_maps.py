@@ -18,7 +18,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Where the product was faster on both processors it was tried on, one with and one without AMX.
+# Where the product was faster on the processor it was tried on (AVX-512 without AMX; docs/decisions/0003).
 LARGEST_MAP, FEWEST_CHANNELS = 16, 128
 
 
