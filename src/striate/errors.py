@@ -5,6 +5,7 @@
     │   └── DownloadError
     ├── RecipeError     a flag or a recipe key
     ├── ModelError      a model that cannot be built or does not fit
+    │   └── DoesNotFit
     ├── RunError        a run folder that cannot be opened
     ├── Diverged        the loss became NaN or infinite
     └── Interrupted     Ctrl-C: everything is saved (exit code 130)
@@ -48,6 +49,10 @@ class RecipeError(StriateError):
 
 class ModelError(StriateError):
     """A model that cannot be built or does not fit the data."""
+
+
+class DoesNotFit(ModelError):  # noqa: N818 - names what happened
+    """A kernel whose windows do not fill their input."""
 
 
 class RunError(StriateError):

@@ -1,0 +1,1 @@
+"""The arithmetic of any module: what it computes, stores and sees, before it is trained."""
