@@ -1,4 +1,4 @@
-"""From a name to a network: ours by name, anybody's as ``package.module:function``."""
+"""From a name to a network: ours by name, anybody's as ``package.module:name``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, reduce
 from pathlib import Path
 
 from torch import nn
@@ -13,34 +15,88 @@ from torch import nn
 from striate.errors import ModelError, did_you_mean
 from striate.models.lenet import lenet5
 from striate.models.mlp import mlp
-from striate.models.resnet import resnet18, resnet20
+from striate.models.resnet import resnet18, resnet20, resnet34, resnet50, resnet101, resnet152
+from striate.models.vgg import vgg11, vgg13, vgg16, vgg19
 
 Builder = Callable[..., nn.Module]
 
-MODELS: dict[str, Builder] = {"mlp": mlp, "lenet5": lenet5, "resnet20": resnet20, "resnet18": resnet18}
 
+@dataclass(frozen=True)
+class Known:
+    """A network of ours: its builder, and the paper that it is from.
 
-def build(model: str | Builder, *, classes: int, channels: int, size: int) -> nn.Module:
-    """Build a network by name, by ``package.module:function``, or from a function.
-
-    The function is called with whichever of classes, channels and size its signature names (none is fine).
-    Raises ModelError when it cannot be found, raises, or returns no nn.Module.
+    input: what it was made for, (C, H, W), and classes likewise: the builder's default.
+    year: when the paper was first public.
     """
-    builder = find(model) if isinstance(model, str) else model
-    offered = {"classes": classes, "channels": channels, "size": size}
+
+    builder: Builder
+    input: tuple[int, int, int]
+    classes: int
+    year: int
+    paper: str
+
+
+GRADIENT = "LeCun, Bottou, Bengio and Haffner: Gradient-based learning applied to document recognition"
+VERY_DEEP = "Simonyan and Zisserman: Very deep convolutional networks for large-scale image recognition"
+RESIDUAL = "He, Zhang, Ren and Sun: Deep residual learning for image recognition"
+
+GREY28, COLOUR32, COLOUR224 = (1, 28, 28), (3, 32, 32), (3, 224, 224)
+
+MODELS: dict[str, Known] = {
+    "mlp": Known(mlp, GREY28, 10, 1998, GRADIENT),
+    "lenet5": Known(lenet5, GREY28, 10, 1998, GRADIENT),
+    "vgg11": Known(vgg11, COLOUR224, 1000, 2014, VERY_DEEP),
+    "vgg13": Known(vgg13, COLOUR224, 1000, 2014, VERY_DEEP),
+    "vgg16": Known(vgg16, COLOUR224, 1000, 2014, VERY_DEEP),
+    "vgg19": Known(vgg19, COLOUR224, 1000, 2014, VERY_DEEP),
+    "vgg11_bn": Known(partial(vgg11, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
+    "vgg13_bn": Known(partial(vgg13, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
+    "vgg16_bn": Known(partial(vgg16, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
+    "vgg19_bn": Known(partial(vgg19, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
+    "resnet20": Known(resnet20, COLOUR32, 10, 2015, RESIDUAL),
+    "resnet18": Known(resnet18, COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet34": Known(resnet34, COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet50": Known(resnet50, COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet101": Known(resnet101, COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet152": Known(resnet152, COLOUR224, 1000, 2015, RESIDUAL),
+}
+
+# How a user gives what a builder may ask for.
+GIVEN_BY = {"classes": "--classes N", "channels": "--input CxHxW", "size": "--input CxHxW"}
+
+
+def build(
+    model: str | Builder | nn.Module,
+    *,
+    classes: int | None = None,
+    channels: int | None = None,
+    size: int | None = None,
+) -> nn.Module:
+    """Build a network by name, by ``package.module:name``, or from a function; a module is returned as it is.
+
+    The function is called with whichever of classes, channels and size its signature names (none is fine);
+    what is None here is left to its own default. Under ``torch.device("meta")`` ours take no memory.
+    Raises ModelError when it cannot be found, lacks one of the three, raises, or returns no nn.Module.
+
+    >>> build("lenet5", classes=26).output
+    Linear(in_features=84, out_features=26, bias=True)
+    """
+    found = find(model) if isinstance(model, str) else model
+    if isinstance(found, nn.Module):
+        return found
+    name = model if isinstance(model, str) else getattr(model, "__qualname__", repr(model))
     try:
-        named = inspect.signature(builder).parameters
-        built = builder(**{name: value for name, value in offered.items() if name in named})
+        built = found(**_arguments(name, found, {"classes": classes, "channels": channels, "size": size}))
     except ModelError:
         raise
     except (Exception, SystemExit) as error:
         raise ModelError(
-            f"The model {model} raised {type(error).__name__}: {_one_line(error)}",
+            f"The model {name} raised {type(error).__name__}: {_one_line(error)}",
             "It is called with those of classes, channels and size that it names; --debug shows more.",
         ) from error
     if not isinstance(built, nn.Module):
         raise ModelError(
-            f"The model {model} returned {type(built).__name__}, not an nn.Module.", "Return the network."
+            f"The model {name} returned {type(built).__name__}, not an nn.Module.", "Return the network."
         )
     return built
 
@@ -50,33 +106,48 @@ def is_ours(model: str) -> bool:
     return model in MODELS
 
 
-def find(name: str) -> Builder:
-    """Look a model's function up; modules are found from the current folder. Raises ModelError."""
+def find(name: str) -> Builder | nn.Module:
+    """Look up a model's function, class or module, from the current folder too. Raises ModelError.
+
+    >>> find("lenet5") is lenet5
+    True
+    """
     if name in MODELS:
-        return MODELS[name]
-    module_name, colon, function_name = name.partition(":")
-    if not colon or not function_name or not module_name:
+        return MODELS[name].builder
+    module_name, colon, path = name.partition(":")
+    if not colon or not path or not module_name:
         raise ModelError(
-            f"Unknown model {name!r}.", f"{did_you_mean(name, MODELS)} Yours: package.module:function."
+            f"Unknown model {name!r}.", f"{did_you_mean(name, MODELS)} Yours: package.module:name."
         )
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        module = importlib.import_module(module_name)
+        holder = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         raise ModelError(
             f"Cannot import {module_name!r} for the model: {type(error).__name__}: {_one_line(error)}",
             f"It is looked for from the current folder, {here}.",
         ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise ModelError(
-            f"{module_name} has no function {function_name!r}.", did_you_mean(function_name, names)
-        )
-    builder: Builder = function
+    try:
+        found = reduce(getattr, path.split("."), holder)
+    except AttributeError:
+        found = None
+    if not callable(found):
+        names = [n for n, v in vars(holder).items() if callable(v) and not n.startswith("_")]
+        raise ModelError(f"{module_name} has no function {path!r}.", did_you_mean(path, names))
+    builder: Builder | nn.Module = found
     return builder
+
+
+def _arguments(name: str, builder: Builder, offered: dict[str, int | None]) -> dict[str, int]:
+    named = inspect.signature(builder).parameters
+    missing = [n for n in offered if n in named and offered[n] is None and named[n].default is named[n].empty]
+    if missing:
+        flags = " and ".join(dict.fromkeys(GIVEN_BY[n] for n in missing))
+        square = " (size is the side of a square picture)" if "size" in missing else ""
+        raise ModelError(f"The model {name} needs {', '.join(missing)}.", f"Give {flags}{square}.")
+    return {n: value for n, value in offered.items() if n in named and value is not None}
 
 
 def _one_line(error: BaseException) -> str:
