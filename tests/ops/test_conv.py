@@ -278,6 +278,8 @@ def test_locally_connected_is_at_every_place_the_convolution_with_the_weights_of
         places = TORCHS[case.space](torch.zeros(case.x), torch.zeros(case.weight), **case.settings).shape[2:]
     except RuntimeError:
         return
+    if math.prod(places) > 30:  # a convolution each
+        return
     own, bias = (*case.weight[:2], *places, *case.weight[2:]), (case.weight[0], *places)
 
     def place_by_place(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
