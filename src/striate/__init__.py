@@ -13,13 +13,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from striate.api import check, evaluate, load, predict, train
+    from striate.api import check, evaluate, inspect, load, predict, train
     from striate.errors import StriateError
     from striate.runs.folder import Run
     from striate.runs.recipe import Recipe
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "Run", "StriateError", "__version__", "check", "evaluate", "load", "predict", "train"]
+__all__ = [
+    "Recipe",
+    "Run",
+    "StriateError",
+    "__version__",
+    "check",
+    "evaluate",
+    "inspect",
+    "load",
+    "predict",
+    "train",
+]
 
 _HOMES = {
     "Recipe": "striate.runs.recipe",
@@ -27,6 +38,7 @@ _HOMES = {
     "StriateError": "striate.errors",
     "check": "striate.api",
     "evaluate": "striate.api",
+    "inspect": "striate.api",
     "load": "striate.api",
     "predict": "striate.api",
     "train": "striate.api",

@@ -22,7 +22,7 @@ from striate.data.pictures import Pictures, measured, prepare, targets_of
 from striate.data.preprocess import Preprocess
 from striate.data.sources import open_source
 from striate.data.store import build, survey
-from striate.errors import DataError, Diverged, Interrupted, RecipeError, RunError
+from striate.errors import DataError, Diverged, Interrupted, ModelError, RecipeError, RunError
 from striate.files import write_csv, write_text
 from striate.runs import recipe as recipes
 from striate.runs.folder import Run, check_free, new_folder
@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from striate.data.sources import Source
     from striate.events import Emit
     from striate.runs.predict import Prediction
+    from striate.summary.result import Inspected
     from striate.training.budget import Budget
     from striate.training.loop import Job
     from striate.training.metrics import Classified, Measured
 
-__all__ = ["check", "evaluate", "load", "predict", "train"]
+__all__ = ["check", "evaluate", "inspect", "load", "predict", "train"]
 
 
 def check(
@@ -188,6 +189,141 @@ def predict(
         ]
         write_csv(Path(csv), ["file", "label", "probability"], rows)
     return predictions, unreadable
+
+
+def inspect(
+    model: nn.Module | Run | str | Path,
+    input_shape: Sequence[int] | None = None,
+    *,
+    classes: int | None = None,
+    batch: int | None = None,
+    optimizer: str | None = None,
+    strict: bool = False,
+    measure: bool = False,
+    trust: bool = False,
+) -> Inspected:
+    """Say what a network computes, stores and sees, before it is trained. The network is only read.
+
+    model: a module, a name of ours, ``package.module:name``, or a run (folder).
+    input_shape: without the batch, such as (3, 224, 224); a network of ours and a run know their own.
+    classes: outputs, for a network that is built here.   batch: for the memory; 32, or that of the run.
+    optimizer: for the memory; sgd with momentum, or that of the run.
+    strict: raise DoesNotFit for a layer whose windows do not fill their input.
+    measure: also run a few training steps on this machine.
+    trust: allow a run whose model is code from outside striate.
+    Raises ModelError: the network cannot be built or run; the message names the layer and what would work.
+
+    >>> from torch import nn
+    >>> inspect(nn.Conv2d(3, 10, 5), (3, 32, 32)).layers[0].output
+    (10, 28, 28)
+    """
+    from torch import nn
+
+    from striate.summary import inspect as summary
+
+    asked = _Asked.of(model, input_shape, classes, trust)
+    batch, optimizer = batch or asked.batch, optimizer or asked.optimizer
+    network = asked.model if isinstance(asked.model, nn.Module) else asked.build(real=False)
+    found = summary.inspect(
+        network, asked.shape, batch=batch, optimizer=optimizer, strict=strict, name=asked.name
+    )
+    return _measured(found, asked, optimizer) if measure else found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """A network to inspect: where it comes from, and what it is given."""
+
+    model: Any  # a module, or a name to build
+    name: str
+    shape: tuple[int, ...]
+    classes: int | None = None
+    batch: int = 32
+    optimizer: str = "momentum"
+    pictures: int = 0  # in an epoch, for a run
+
+    @classmethod
+    def of(cls, model: Any, shape: Sequence[int] | None, classes: int | None, trust: bool) -> _Asked:
+        from torch import nn
+
+        from striate.models import registry
+
+        if isinstance(model, nn.Module):
+            return cls(model, type(model).__name__, _needed(shape, type(model).__name__))
+        if isinstance(model, Run) or (Path(str(model)) / "run.json").is_file() or isinstance(model, Path):
+            return cls._of_run(model if isinstance(model, Run) else load(model, trust=trust), shape, classes)
+        name = str(model)
+        known = registry.MODELS.get(name)
+        registry.find(name)
+        return (
+            cls(name, name, tuple(shape) if shape or known is None else known.input, classes)
+            if known
+            else cls(name, name, _needed(shape, name), classes)
+        )
+
+    @classmethod
+    def _of_run(cls, run: Run, shape: Sequence[int] | None, classes: int | None) -> _Asked:
+        info, recipe, preprocess = run.info, run.recipe, preprocess_of(run)
+        own = (preprocess.channels, preprocess.size, preprocess.size)
+        model = run.given_model if run.given_model is not None else info["model"]
+        return cls(
+            model,
+            f"{run.path} ({info['model']})",
+            tuple(shape) if shape else own,
+            classes or len(info["classes"]) or 1,
+            recipe.batch or 32,
+            recipe.optimizer or "momentum",
+            (info["data"].get("splits") or {}).get("train", 0) if isinstance(info["data"], dict) else 0,
+        )
+
+    def build(self, *, real: bool) -> nn.Module:
+        """Build the network; without real, no weight is allocated where its code allows that."""
+        from striate.models import registry
+        from striate.summary.meta import unallocated
+
+        wanted = {"classes": self.classes, "channels": self.shape[0], "size": self.shape[-1]}
+        if not real:
+            try:
+                with unallocated() as own:
+                    return own(registry.build(self.model, **wanted))
+            except ModelError:
+                pass  # it may look at values while it is built
+        return registry.build(self.model, **wanted)
+
+
+def _needed(shape: Sequence[int] | None, name: str) -> tuple[int, ...]:
+    if not shape:
+        raise ModelError(f"The input of {name} is not known.", "Give its shape, such as --input 3x224x224.")
+    return tuple(shape)
+
+
+def _measured(found: Inspected, asked: _Asked, optimizer: str) -> Inspected:
+    """Add what a few real steps show."""
+    import copy
+
+    import torch
+    from torch import nn
+
+    from striate.summary.result import Measured
+    from striate.training.measure import real_step
+
+    network = copy.deepcopy(asked.model) if isinstance(asked.model, nn.Module) else asked.build(real=True)
+    with torch.random.fork_rng(devices=[]):
+        x = torch.randn(found.batch, *found.input)
+        seconds, growth = real_step(network, x, optimizer=optimizer)
+    epoch = asked.pictures or 1000
+    return dataclasses.replace(
+        found,
+        measured=Measured(
+            seconds_per_step=seconds,
+            pictures_per_second=found.batch / seconds,
+            seconds_per_epoch=epoch * seconds / found.batch,
+            epoch=epoch,
+            peak_growth=growth,
+            predicted_growth=found.memory.resident,
+            device="cpu",
+        ),
+    )
 
 
 def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offline: bool, emit: Emit) -> Run:

@@ -32,6 +32,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 COMMANDS = {
+    "inspect": "Say what a network computes, stores and sees.",
     "train": "Train a network on your pictures.",
     "data": "Check a data set: counts, sizes, unreadable files, duplicates.",
     "predict": "Predict pictures with a run.",

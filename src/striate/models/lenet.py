@@ -24,7 +24,8 @@ def lenet5(classes: int = 10, channels: int = 1, size: int = 28) -> nn.Module:
     """
     if size < 12:
         raise ModelError(
-            f"lenet5 needs pictures of at least 12 pixels. Received: size={size}.", "Give --size 28."
+            f"lenet5 needs pictures of at least 12 pixels. Received: size={size}.",
+            "The smallest input that works is 12x12.",
         )
     side = (size // 2 - 4) // 2  # after S4: 5 for 28 pixels
     return nn.Sequential(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from striate.errors import DoesNotFit
+from striate.errors import DoesNotFit, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,13 @@ class Axis:
     padding: tuple[int, int] = (0, 0)
     dilation: int = 1
     ceil: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.n, self.kernel, self.stride, self.dilation) < 1 or min(self.padding) < 0:
+            raise ModelError(
+                f"No window slides like this. Received: {self}.",
+                "n, kernel, stride and dilation must be at least 1, padding at least 0.",
+            )
 
     @property
     def extent(self) -> int:
@@ -50,7 +57,7 @@ class Axis:
 
     @property
     def last(self) -> int:
-        """The last pixel that any window reads, counted from the first of the input (padding before is < 0)."""
+        """The last pixel that any window reads; 0 is the input's first, padding before it is negative."""
         return (self.positions - 1) * self.stride - self.padding[0] + self.extent - 1
 
     @property
@@ -66,7 +73,7 @@ class Axis:
     @property
     def fits(self) -> bool:
         """Whether at least one window fits and none of the padded input is left over."""
-        return self.exact >= 1 and (self.ceil or self.exact.denominator == 1)
+        return self.positions >= 1 and (self.ceil or self.exact.denominator == 1)
 
     def formula(self) -> str:
         """Write the sum out.
@@ -95,7 +102,7 @@ def output_size(
 ) -> int:
     """Count the positions of a kernel along one axis.
 
-    n, kernel, stride, dilation: pixels, >= 1; padding: per side, or (before, after).   Returns: positions, >= 1.
+    n, kernel, stride, dilation: pixels, >= 1; padding: per side, or (before, after).   Returns: positions.
     Raises DoesNotFit if pixels are left over behind the last window (torch would floor), or if not even one
     window fits; its hint names what would fit.
     Source: Dumoulin and Visin 2016, relationship 6.
@@ -110,22 +117,28 @@ def output_size(
     return axis.positions
 
 
-def misfit(axes: Sequence[Axis]) -> tuple[str, str]:
+def misfit(axes: Sequence[Axis], *, pools: bool = False) -> tuple[str, str]:
     """Say in words how a window does not fit: what is lost, and what would fit.
 
     axes: one for each axis of the input; at least one of them does not fit.
+    pools: for pooling, whose padding may not exceed half of the kernel.
 
-    >>> print(". ".join(misfit([Axis(7, 3, stride=3)] * 2)))
-    7x7 input, 3x3 kernel, stride 3: (7 - 3)/3 + 1 = 2.33. 2 fit, the last row and column are never seen; padding 1 gives 3x3
+    >>> message, hint = misfit([Axis(7, 3, stride=3)] * 2)
+    >>> message
+    '7x7 input, 3x3 kernel, stride 3: (7 - 3)/3 + 1 = 2.33'
+    >>> hint
+    '2 fit, the last row and column are never seen; padding 1 gives 3x3'
     """
-    wrong = next(axis for axis in axes if not axis.fits)
-    stride = _times(axis.stride for axis in axes) if len({axis.stride for axis in axes}) > 1 else wrong.stride
-    what = f"{_times(axis.n for axis in axes)} input, {_times(axis.kernel for axis in axes)} kernel, stride {stride}"
-    return f"{what}: {wrong.formula()}", f"{_lost(axes)}; {_fix(axes)}"
+    wrong = min((axis for axis in axes if not axis.fits), key=lambda axis: axis.positions >= 1)
+    strides = {axis.stride for axis in axes}
+    size, kernel = _times(axis.n for axis in axes), _times(axis.kernel for axis in axes)
+    stride = _times(axis.stride for axis in axes) if len(strides) > 1 else f"{wrong.stride}"
+    what = f"{size} input, {kernel} kernel" if len(axes) > 1 else f"input {size}, kernel {kernel}"
+    return f"{what}, stride {stride}: {wrong.formula()}", f"{_lost(axes)}; {_fix(axes, pools=pools)}"
 
 
 def _lost(axes: Sequence[Axis]) -> str:
-    if any(axis.exact < 1 for axis in axes):
+    if any(axis.positions < 1 for axis in axes):
         return "not even one window fits"
     fit = (
         _times(axis.positions for axis in axes) if len({a.positions for a in axes}) > 1 else axes[0].positions
@@ -142,9 +155,9 @@ def _lost(axes: Sequence[Axis]) -> str:
     return f"{fit} fit, {told} {'is' if len(lost) == 1 and lost[0][0] == 1 else 'are'} never seen"
 
 
-def _fix(axes: Sequence[Axis]) -> str:
+def _fix(axes: Sequence[Axis], *, pools: bool) -> str:
     # Padding that fits is the smallest change; where the stride leaves none, only another input size helps.
-    most = max(axis.extent for axis in axes)
+    most = min(axis.kernel // 2 + 1 if pools else axis.extent for axis in axes)
     for padding in range(most):
         padded = [replace(axis, padding=(padding, padding)) for axis in axes]
         if (padding, padding) != axes[0].padding and all(axis.fits for axis in padded):

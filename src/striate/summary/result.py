@@ -18,7 +18,7 @@ class ReceptiveField:
 
     Unit u sees the pixels from ``offset + u*stride`` to ``offset + u*stride + size - 1``; those below 0 or
     behind the input are padding. stride is None where units are not evenly spaced.
-    Source: Araujo, Norris and Sim 2019, Computing receptive fields of convolutional neural networks (Distill).
+    Source: Araujo, Norris and Sim 2019, Computing receptive fields of convolutional networks (Distill).
     """
 
     size: Shape
@@ -71,6 +71,7 @@ class Layer:
     border_loss: Shape | None = None  # input rows and columns that no window reads, behind the last one
     window: Window | None = None
     dense_parameters: int = 0  # of the dense layer that joins the same input and output
+    misfit: str = ""  # how its windows do not fill the padded input, and what would
     warning: str = ""
 
 
@@ -94,14 +95,15 @@ class Memory:
     """
 
     inference: int
-    training: int
-    parameters: int
-    buffers: int
-    gradients: int
-    optimizer: int
-    input: int
-    activations: int  # kept from the forward pass for the backward pass
-    temporary: int  # what else lives at the moment of the peak
+    training: int | None  # None: the network cannot be trained at this batch size
+    parameters: int = 0
+    buffers: int = 0
+    gradients: int = 0
+    optimizer: int = 0
+    input: int = 0
+    activations: int = 0  # kept from the forward pass for the backward pass
+    temporary: int = 0  # what else lives at the moment of the peak
+    resident: int = 0  # what the process is predicted to grow by in a step, with what the allocator adds
 
 
 @dataclass(frozen=True)
@@ -135,3 +137,19 @@ class Inspected:
     def json(self) -> dict[str, Any]:
         """Give everything as plain lists and dictionaries."""
         return dataclasses.asdict(self)
+
+    def explain(self, layer: str) -> str:
+        """Write out the arithmetic of one layer, by its name or its number in the table."""
+        from striate.summary.explain import explain
+
+        return explain(self, layer)
+
+    def __str__(self) -> str:
+        from striate.summary.table import text
+
+        return text(self, 100)
+
+    def _repr_html_(self) -> str:
+        from striate.summary.table import html
+
+        return html(self)

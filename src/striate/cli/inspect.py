@@ -1,0 +1,94 @@
+"""``striate inspect``: what a network computes, stores and sees, before it is trained."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from striate.cli import show
+from striate.cli.flags import Json, Trust
+from striate.errors import RecipeError
+
+
+def inspect(
+    model: str,
+    /,
+    *,
+    input: str | None = None,  # noqa: A002 - the flag's name
+    classes: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    batch: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    optimizer: Literal["sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw"]
+    | None = None,
+    explain: str | None = None,
+    strict: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    measure: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    html: Path | None = None,
+    trust: Trust = False,
+    json: Json = False,
+) -> None:
+    """Say what a network computes, stores and sees, before it is trained.
+
+    Parameters
+    ----------
+    model
+        A network's name, a run folder, or yours as ``package.module:name``.
+    input
+        Shape of one input, such as 3x224x224; a network of ours and a run know their own.
+    classes
+        Outputs of the network; by default its paper's.
+    batch
+        Pictures in a step, for the memory: 32, or the run's own.
+    optimizer
+        What updates the weights, for the memory: momentum, or the run's own.
+    explain
+        Print the arithmetic of one layer, by its name or number in the table.
+    strict
+        Refuse a layer whose windows do not fill their input.
+    measure
+        Also train a few steps here, and say how far the predictions were off.
+    html
+        Draw the network as its volumes, into this file.
+    json
+        Print one JSON document.
+    """
+    from striate import api
+
+    if json and explain is not None:
+        raise RecipeError("--json and --explain each print something else.", "Give one of them.")
+    found = api.inspect(
+        model,
+        None if input is None else _shape(input),
+        classes=classes,
+        batch=batch,
+        optimizer=optimizer,
+        strict=strict,
+        measure=measure,
+        trust=trust,
+    )
+    if html is not None:
+        from striate.report import network
+
+        network.write(html, found)
+    if explain is not None:
+        print(found.explain(explain))
+    elif json:
+        print(jsonlib.dumps(found.json()))
+    elif html is None:
+        from striate.summary.table import text
+
+        print(text(found, show.width()))
+    else:
+        print(f"wrote {html}")
+
+
+def _shape(word: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}([x×,*][1-9][0-9]{0,8}){0,3}", word):
+        raise RecipeError(
+            f"--input {word} is no shape.", "Give channels, height and width, such as --input 3x224x224."
+        )
+    return tuple(int(n) for n in re.split(r"\D", word))
