@@ -11,10 +11,9 @@ Source: Araujo, Norris and Sim 2019, Computing receptive fields of convolutional
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,19 +30,60 @@ NOTHING = 1 << 40  # first > last: a value that sees no pixel
 LARGEST = 1 << 24  # values: bounds that differ from value to value are not kept beyond this
 
 
-@dataclass(frozen=True)
+class Even(NamedTuple):
+    """Units evenly spaced: unit u of ``size`` sees start + u step ... start + u step + width - 1."""
+
+    start: int
+    step: int
+    width: int
+    size: int
+    rank: int
+
+
 class Axis:
     """What is seen along one input axis.
 
     first, last: pixels, of the tensor's rank, with size 1 along axes where they do not change.
     dim: the tensor's axis, counted from the end, along which units walk over this input axis, if any.
-    step: pixels from one unit to the next.
+    step: pixels from one unit to the next.   even: the same in five numbers, where that is enough.
     """
 
-    first: Tensor
-    last: Tensor
-    dim: int | None
-    step: Fraction | None
+    def __init__(
+        self,
+        first: Tensor | None,
+        last: Tensor | None,
+        dim: int | None,
+        step: Fraction | None,
+        even: Even | None = None,
+    ) -> None:
+        self._bounds = None if first is None or last is None else (first, last)
+        self.dim, self.step, self.even = dim, step, even
+
+    @classmethod
+    def evenly(cls, even: Even, dim: int) -> Axis:
+        """Make an axis of five numbers; its bounds are written out when they are asked for."""
+        return cls(None, None, dim, Fraction(even.step), even)
+
+    @property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """First and last pixel."""
+        if self._bounds is None:
+            assert self.even is not None
+            assert self.dim is not None
+            first = torch.arange(self.even.size) * self.even.step + self.even.start
+            first = first.view([-1 if i == self.dim else 1 for i in range(-self.even.rank, 0)])
+            self._bounds = first, first + (self.even.width - 1)
+        return self._bounds
+
+    @property
+    def first(self) -> Tensor:
+        """The first pixel that each value sees."""
+        return self.bounds[0]
+
+    @property
+    def last(self) -> Tensor:
+        """The last pixel that each value sees."""
+        return self.bounds[1]
 
 
 Seen = tuple[Axis, ...]  # one for each spatial axis of the input
@@ -55,17 +95,20 @@ class Unknown(Exception):  # noqa: N818 - no error: an operator that is not foll
 
 def of_input(x: Tensor, spatial: Iterable[int]) -> Seen:
     """Describe the input: each value sees its own place. spatial: its axes that count as places."""
-    axes = []
-    for axis in spatial:
-        place = torch.arange(x.shape[axis]).view([-1 if i == axis else 1 for i in range(x.dim())])
-        axes.append(Axis(place, place, axis - x.dim(), Fraction(1)))
-    return tuple(axes)
+    return tuple(Axis.evenly(Even(0, 1, 1, x.shape[axis], x.dim()), axis - x.dim()) for axis in spatial)
 
 
 def field(seen: Seen) -> ReceptiveField:
     """Sum up what a tensor's units see: the widest, the step between them, where the first one begins."""
-    size, stride, offset = [], [], []
+    size: list[int] = []
+    stride: list[float | None] = []
+    offset: list[int] = []
     for axis in seen:
+        if axis.even is not None:
+            size.append(axis.even.width)
+            stride.append(axis.even.step)
+            offset.append(axis.even.start)
+            continue
         first, last = axis.first, axis.last
         if first.dim() > 2:  # the channels of one place count as one unit
             first, last = first.amin(1), last.amax(1)
@@ -109,8 +152,15 @@ def _join(several: Sequence[Seen]) -> Seen:
 
 
 def _unite(one: Axis, other: Axis) -> Axis:
-    if one.first is other.first and one.last is other.last:
+    if one is other:
         return one
+    if one.even is not None and other.even is not None and one.dim == other.dim:
+        mine, theirs = one.even, other.even
+        if mine[1] == theirs[1] and mine[3:] == theirs[3:]:
+            start = min(mine.start, theirs.start)
+            end = max(mine.start + mine.width, theirs.start + theirs.width)
+            assert one.dim is not None
+            return Axis.evenly(mine._replace(start=start, width=end - start), one.dim)
     dim, step = one.dim, one.step
     if (one.dim, one.step) != (other.dim, other.step):
         # What is the same everywhere has no places of its own: the other one's count.
@@ -168,6 +218,9 @@ def _over(seen: Seen, dims: Sequence[int], like: Tensor, *, keep: bool = True) -
     dims = [dim % rank - rank for dim in dims] or list(range(-rank, 0))
     axes = []
     for axis in seen:
+        if axis.even is not None and keep and axis.dim not in dims:
+            axes.append(axis)
+            continue
         low, high, step, dim = axis.first, axis.last, axis.step, axis.dim
         for one in dims:
             if low.shape[one] > 1 or high.shape[one] > 1:
@@ -189,7 +242,7 @@ def _whole(seen: Seen, rank: int) -> Seen:
     )
 
 
-# Rules, one for each kind of operator: (operator, arguments, first result, what a tensor sees) -> what is se
+# Rules, one for each kind of operator: (operator, arguments, first result, seen) -> what is seen
 
 Rule = Any
 
@@ -211,17 +264,29 @@ def _with(main: Seen | None, *others: tuple[Any, Callable[[Any], Seen | None]]) 
 def _windows(
     seen: Seen, x: Tensor, out: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any
 ) -> Seen:
-    for i in range(len(kernel)):
-        dim = i - len(kernel)
-        starts = torch.arange(out.shape[dim]) * stride[i] - padding[i]
-        ends = starts + dilation[i] * (kernel[i] - 1)
-        seen = tuple(_gather(axis, dim, x.shape[dim], starts, ends, Fraction(stride[i])) for axis in seen)
+    for i, (k, s, p, d) in enumerate(zip(kernel, stride, padding, dilation, strict=True)):
+        dim, extent = i - len(kernel), d * (k - 1)
+        if (extent, s, p) == (0, 1, 0):
+            continue
+        seen = tuple(_slide(axis, dim, x.shape[dim], out.shape[dim], s, p, extent) for axis in seen)
     return seen
+
+
+def _slide(axis: Axis, dim: int, size: int, units: int, stride: int, padding: int, extent: int) -> Axis:
+    """Put windows on one axis of the tensor; extent: places from the first tap to the last."""
+    if (even := axis.even) is not None:
+        if axis.dim != dim:
+            return axis
+        start, width = even.start - padding * even.step, even.width + extent * abs(even.step)
+        if even.step > 0:
+            return Axis.evenly(Even(start, even.step * stride, width, units, even.rank), dim)
+    starts = torch.arange(units) * stride - padding
+    return _gather(axis, dim, size, starts, starts + extent, Fraction(stride))
 
 
 def _channels(seen: Seen, x: Tensor, out: Tensor, dim: int, groups: int) -> Seen:
     """Unite the channels that a convolution adds up."""
-    if all(axis.first.shape[dim] == 1 == axis.last.shape[dim] for axis in seen):
+    if all(axis.even is not None or axis.first.shape[dim] == 1 == axis.last.shape[dim] for axis in seen):
         return seen
     if groups == 1:
         return _over(seen, [dim], x)
@@ -234,7 +299,7 @@ def _channels(seen: Seen, x: Tensor, out: Tensor, dim: int, groups: int) -> Seen
         return united.repeat_interleave(out.shape[dim] // groups, -1).movedim(-1, dim)
 
     return tuple(
-        replace(axis, first=grouped(axis.first, torch.amin), last=grouped(axis.last, torch.amax))
+        Axis(grouped(axis.first, torch.amin), grouped(axis.last, torch.amax), axis.dim, axis.step)
         for axis in seen
     )
 
@@ -267,9 +332,8 @@ def _fed(axis: Axis, dim: int, size: int, starts: Tensor, ends: Tensor, factor: 
     if not bool(nothing.any()) or slid is axis:
         return slid
     mask = nothing.view([-1 if i == dim % slid.first.dim() else 1 for i in range(slid.first.dim())])
-    return replace(
-        slid, first=slid.first.masked_fill(mask, NOTHING), last=slid.last.masked_fill(mask, -NOTHING)
-    )
+    first, last = slid.first.masked_fill(mask, NOTHING), slid.last.masked_fill(mask, -NOTHING)
+    return Axis(first, last, slid.dim, slid.step)
 
 
 def _max_pool(_func: Any, args: Any, out: Tensor, seen: Any) -> Seen:
@@ -334,7 +398,7 @@ def _picked(axis: Axis, dim: int, size: int, places: Tensor) -> Axis:
         )
         for bounds in (axis.first, axis.last)
     )
-    return replace(axis, first=first, last=last)
+    return Axis(first, last, axis.dim, axis.step)
 
 
 def _resample(func: Any, args: Any, out: Tensor, seen: Any) -> Seen:
@@ -380,7 +444,7 @@ def _reduction(_func: Any, args: Any, out: Tensor, seen: Any) -> Seen:
 
 def _along(_func: Any, args: Any, _out: Tensor, seen: Any) -> Seen:
     """Softmax, running sums, sorting: each value sees the whole of one axis."""
-    return tuple(replace(axis) for axis in _over(_need(seen(args[0])), [args[1]], args[0]))
+    return _over(_need(seen(args[0])), [args[1]], args[0])
 
 
 def _layer_norm(_func: Any, args: Any, _out: Tensor, seen: Any) -> Seen:
@@ -423,7 +487,7 @@ def _concatenate(_func: Any, args: Any, out: Tensor, seen: Any) -> Seen:
     known = [one for _, one in pieces if one is not None]
     axes = []
     for i, axis in enumerate(known[0]):
-        same = all(one[i].first is axis.first and one[i].last is axis.last for one in known)
+        same = all(one[i] is axis for one in known)
         if same and len(known) == len(pieces) and axis.first.shape[dim] == 1 and axis.dim != dim:
             axes.append(axis)
             continue
