@@ -108,7 +108,7 @@ def finding(inspected: Inspected) -> str:
         said += f" and grows back to {times(last[1:])}" if last in shapes and last[1:] != least[1:] else ""
         most = max(shape[0] for shape in shapes)
         said += f", its channels grow from {start[0]:,} to {most:,}" if most > start[0] else ""
-    lossy = sum(1 for layer in layers if any(layer.border_loss or ()))
+    lossy = sum(1 for layer in layers if rows.loses(layer))
     if not lossy:
         return f"{said}."
     end = "the end of what it reads" if lossy == 1 else "the ends of what they read"
@@ -139,7 +139,7 @@ def _colours(picture: Picture) -> str:
         for kind, word in flow.KINDS.items()
         if kind in kinds
     )
-    if any(any(layer.border_loss or ()) for layer in picture.layers):
+    if any(rows.loses(layer) for layer in picture.layers):
         items += '<li class="never">never seen by the next layer</li>'
     return f'<ul class="kinds">{items}</ul>' if items else ""
 

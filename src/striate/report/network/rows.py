@@ -18,8 +18,8 @@ OPERATIONS = {
     "linear": "dense",
     "cat": "concat",
     "concatenate": "concat",
-    "adaptiveavgpool": "global average",
-    "adaptivemaxpool": "global max",
+    "adaptiveavgpool": "average pool",
+    "adaptivemaxpool": "max pool",
     "batchnorm": "batch norm",
     "layernorm": "layer norm",
     "groupnorm": "group norm",
@@ -99,6 +99,8 @@ def operation(layer: Layer) -> str:
     name = layer.kind.lower()
     window = layer.window
     if window is None:
+        if "pool" in name and set(layer.output[1:]) == {1}:
+            return "global average" if "avg" in name else "global max"
         return OPERATIONS.get(name.rstrip("0123456789d"), OPERATIONS.get(name, name))[:16]
     what = "conv" if window.learned else "max" if "max" in name else "average" if "av" in name else "pool"
     if window.learned and window.groups > 1:
@@ -139,7 +141,14 @@ def sees(field: ReceptiveField) -> str:
 
 def amiss(layer: Layer) -> bool:
     """Tell whether a row deserves a warning."""
-    return bool(layer.warning or layer.uncounted or any(layer.border_loss or ()))
+    return bool(layer.warning or layer.uncounted)
+
+
+def loses(layer: Layer) -> bool:
+    """Tell whether windows that leave no gaps stop short of the end; where they do, the end is no worse."""
+    if layer.window is None:
+        return any(layer.border_loss or ())
+    return any(axis.never_seen and axis.extent >= axis.stride for axis in layer.window.axes)
 
 
 def note(layer: Layer) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from striate.report.markup import text
 from striate.report.network.flow import kind_of
-from striate.report.network.rows import amiss, below, extents, operation, times
+from striate.report.network.rows import amiss, below, extents, loses, operation, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -240,12 +240,12 @@ class Face:
 
 
 def _unseen(picture: Picture, at: int, face: Face) -> str:
-    """Mark the last rows and columns, which the next window never sees."""
+    """Mark the last rows and columns, which no window that reads them sees."""
     readers = (picture.layers[picture.drawn[reader].row] for reader in picture.readers.get(at, ()))
-    losses = [layer.border_loss for layer in readers if layer.border_loss]
+    losses = [(layer.border_loss or (0, 0)) if loses(layer) else (0, 0) for layer in readers]
     _, h, w = extents(picture.drawn[at].shape)
-    rows = max((loss[-2:][0] for loss in losses), default=0) / max(1, h)
-    columns = max((loss[-1] for loss in losses if len(loss) > 1), default=0) / max(1, w)
+    rows = min((loss[-2:][0] for loss in losses), default=0) / max(1, h)
+    columns = min((loss[-1] for loss in losses if len(loss) > 1), default=0) / max(1, w)
     tall, deep = (min(1, max(rows, 2.5 / face.box.tall)), min(1, max(columns, 2 / face.box.right)))
     found = face.part((0, 1), (0, tall), "lost") if rows else ""
     if rows and w == 1:  # a signal's face is too narrow to show it
