@@ -22,7 +22,16 @@ from striate.data.pictures import Pictures, measured, prepare, targets_of
 from striate.data.preprocess import Preprocess
 from striate.data.sources import open_source
 from striate.data.store import build, survey
-from striate.errors import DataError, Diverged, Interrupted, ModelError, RecipeError, RunError
+from striate.errors import (
+    DataError,
+    Diverged,
+    DoesNotFit,
+    Interrupted,
+    ModelError,
+    RecipeError,
+    RunError,
+    did_you_mean,
+)
 from striate.files import write_csv, write_text
 from striate.runs import recipe as recipes
 from striate.runs.folder import Run, check_free, new_folder
@@ -217,113 +226,25 @@ def inspect(
     >>> inspect(nn.Conv2d(3, 10, 5), (3, 32, 32)).layers[0].output
     (10, 28, 28)
     """
-    from torch import nn
-
+    from striate.runs.network import find
     from striate.summary import inspect as summary
+    from striate.training import measure as real
+    from striate.training.optim import RULES
 
-    asked = _Asked.of(model, input_shape, classes, trust)
-    batch, optimizer = batch or asked.batch, optimizer or asked.optimizer
-    network = asked.model if isinstance(asked.model, nn.Module) else asked.build(real=False)
-    found = summary.inspect(
-        network, asked.shape, batch=batch, optimizer=optimizer, strict=strict, name=asked.name
-    )
-    return _measured(found, asked, optimizer) if measure else found
-
-
-@dataclasses.dataclass(frozen=True)
-class _Asked:
-    """A network to inspect: where it comes from, and what it is given."""
-
-    model: Any  # a module, or a name to build
-    name: str
-    shape: tuple[int, ...]
-    classes: int | None = None
-    batch: int = 32
-    optimizer: str = "momentum"
-    pictures: int = 0  # in an epoch, for a run
-
-    @classmethod
-    def of(cls, model: Any, shape: Sequence[int] | None, classes: int | None, trust: bool) -> _Asked:
-        from torch import nn
-
-        from striate.models import registry
-
-        if isinstance(model, nn.Module):
-            return cls(model, type(model).__name__, _needed(shape, type(model).__name__))
-        if isinstance(model, Run) or (Path(str(model)) / "run.json").is_file() or isinstance(model, Path):
-            return cls._of_run(model if isinstance(model, Run) else load(model, trust=trust), shape, classes)
-        name = str(model)
-        known = registry.MODELS.get(name)
-        registry.find(name)
-        return (
-            cls(name, name, tuple(shape) if shape or known is None else known.input, classes)
-            if known
-            else cls(name, name, _needed(shape, name), classes)
-        )
-
-    @classmethod
-    def _of_run(cls, run: Run, shape: Sequence[int] | None, classes: int | None) -> _Asked:
-        info, recipe, preprocess = run.info, run.recipe, preprocess_of(run)
-        own = (preprocess.channels, preprocess.size, preprocess.size)
-        model = run.given_model if run.given_model is not None else info["model"]
-        return cls(
-            model,
-            f"{run.path} ({info['model']})",
-            tuple(shape) if shape else own,
-            classes or len(info["classes"]) or 1,
-            recipe.batch or 32,
-            recipe.optimizer or "momentum",
-            (info["data"].get("splits") or {}).get("train", 0) if isinstance(info["data"], dict) else 0,
-        )
-
-    def build(self, *, real: bool) -> nn.Module:
-        """Build the network; without real, no weight is allocated where its code allows that."""
-        from striate.models import registry
-        from striate.summary.meta import unallocated
-
-        wanted = {"classes": self.classes, "channels": self.shape[0], "size": self.shape[-1]}
-        if not real:
-            try:
-                with unallocated() as own:
-                    return own(registry.build(self.model, **wanted))
-            except ModelError:
-                pass  # it may look at values while it is built
-        return registry.build(self.model, **wanted)
-
-
-def _needed(shape: Sequence[int] | None, name: str) -> tuple[int, ...]:
-    if not shape:
-        raise ModelError(f"The input of {name} is not known.", "Give its shape, such as --input 3x224x224.")
-    return tuple(shape)
-
-
-def _measured(found: Inspected, asked: _Asked, optimizer: str) -> Inspected:
-    """Add what a few real steps show."""
-    import copy
-
-    import torch
-    from torch import nn
-
-    from striate.summary.result import Measured
-    from striate.training.measure import real_step
-
-    network = copy.deepcopy(asked.model) if isinstance(asked.model, nn.Module) else asked.build(real=True)
-    with torch.random.fork_rng(devices=[]):
-        x = torch.randn(found.batch, *found.input)
-        seconds, growth = real_step(network, x, optimizer=optimizer)
-    epoch = asked.pictures or 1000
-    return dataclasses.replace(
-        found,
-        measured=Measured(
-            seconds_per_step=seconds,
-            pictures_per_second=found.batch / seconds,
-            seconds_per_epoch=epoch * seconds / found.batch,
-            epoch=epoch,
-            peak_growth=growth,
-            predicted_growth=found.memory.resident,
-            device="cpu",
-        ),
-    )
+    with summary.undisturbed():
+        asked = find(model, input_shape, classes=classes, trust=trust)
+        batch, optimizer = asked.batch if batch is None else batch, optimizer or asked.optimizer
+        if optimizer not in RULES:
+            raise RecipeError(f"Unknown optimiser {optimizer!r}.", did_you_mean(optimizer, RULES))
+        try:
+            found = summary.inspect(
+                asked.shapes(), asked.shape, batch=batch, optimizer=optimizer, strict=strict, name=asked.name
+            )
+        except DoesNotFit:
+            raise
+        except ModelError as error:
+            raise asked.square(error) from error
+        return real.measured(found, asked.build(), asked.pictures) if measure else found
 
 
 def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offline: bool, emit: Emit) -> Run:

@@ -36,21 +36,21 @@ def inspect(
     Parameters
     ----------
     model
-        A network's name, a run folder, or yours as ``package.module:name``.
+        A network's name, a run folder, or yours as package.module:name, a class, function or instance.
     input
         Shape of one input, such as 3x224x224; a network of ours and a run know their own.
     classes
-        Outputs of the network; by default its paper's.
+        Outputs of the network; by default its paper's, or the run's.
     batch
-        Pictures in a step, for the memory: 32, or the run's own.
+        Inputs in a step, for the memory; by default 32, or the run's.
     optimizer
-        What updates the weights, for the memory: momentum, or the run's own.
+        Rule that updates the weights, for the memory; by default momentum, or the run's.
     explain
-        Print the arithmetic of one layer, by its name or number in the table.
+        Print the arithmetic of one layer, by its name or its number in the table.
     strict
         Refuse a layer whose windows do not fill their input.
     measure
-        Also train a few steps here, and say how far the predictions were off.
+        Train a few steps on this machine, and say how far the predictions were off.
     html
         Draw the network as its volumes, into this file.
     json
@@ -58,8 +58,7 @@ def inspect(
     """
     from striate import api
 
-    if json and explain is not None:
-        raise RecipeError("--json and --explain each print something else.", "Give one of them.")
+    _check(json=json, explain=explain, html=html)
     found = api.inspect(
         model,
         None if input is None else _shape(input),
@@ -74,21 +73,32 @@ def inspect(
         from striate.report import network
 
         network.write(html, found)
-    if explain is not None:
+        print(f"wrote {html}")
+    elif explain is not None:
         print(found.explain(explain))
     elif json:
-        print(jsonlib.dumps(found.json()))
-    elif html is None:
+        print(jsonlib.dumps(found.json(), allow_nan=False))
+    else:
         from striate.summary.table import text
 
         print(text(found, show.width()))
-    else:
-        print(f"wrote {html}")
+
+
+def _check(*, json: bool, explain: str | None, html: Path | None) -> None:
+    """Tell what is wrong before time is spent."""
+    asked = {"--json": json, "--explain": explain is not None, "--html": html is not None}
+    several = [flag for flag, given in asked.items() if given]
+    if len(several) > 1:
+        raise RecipeError(f"{' and '.join(several)} each show something else.", "Give one of them.")
+    if html is not None and html.is_dir():
+        raise RecipeError(f"--html {html} is a folder.", f"Name a file, such as {html / 'network.html'}.")
+    if html is not None and not html.parent.is_dir():
+        raise RecipeError(f"The folder {html.parent} does not exist.", "Make it first, or name another.")
 
 
 def _shape(word: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[1-9][0-9]{0,8}([x×,*][1-9][0-9]{0,8}){0,3}", word):
+    if not re.fullmatch(r"[1-9][0-9]{0,8}([xX×,*][1-9][0-9]{0,8}){0,3}", word):
         raise RecipeError(
-            f"--input {word} is no shape.", "Give channels, height and width, such as --input 3x224x224."
+            f"--input {word!r} is no shape.", "Give channels, height and width, such as --input 3x224x224."
         )
     return tuple(int(n) for n in re.split(r"\D", word))

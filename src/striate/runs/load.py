@@ -1,4 +1,4 @@
-"""From a run folder back to the trained network."""
+"""From a run folder back to the trained network, and from a name to a network of one's own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from striate.data.preprocess import Preprocess
 from striate.data.preprocess import from_json as preprocess_from_json
 from striate.errors import RunError
-from striate.models.registry import build, is_ours
+from striate.models import registry
 from striate.runs import weights
 from striate.runs.folder import Run
 
@@ -25,31 +25,43 @@ def load(path: str | Path, *, trust: bool = False, model: Any = None) -> Run:
     Raises RunError: no run, damaged, from another version, or code that is not trusted.
     """
     run = Run(Path(path), trust, model)
-    info = run.info
-    if model is None and not trust and not is_ours(info["model"]):
+    chosen_of(run)
+    return run
+
+
+def chosen_of(run: Run) -> Any:
+    """Give what the run's network is built from. Raises RunError for code that is not trusted."""
+    named = run.info["model"]
+    if run.given_model is not None:
+        return run.given_model
+    if not run.trusted and not registry.is_ours(named):
         raise RunError(
-            f"The model of {path}, {info['model']}, is code from outside striate.",
+            f"The model of {run.path}, {named}, is code from outside striate.",
             "If you trust that code, add --trust (trust=True in Python), or pass model=.",
         )
-    return run
+    return named
+
+
+def own(model: Any, *, classes: int | None, channels: int | None, size: int | None) -> torch.nn.Module:
+    """Build a network that is nobody else's: a module, given or found by its name, is copied.
+
+    model, classes, channels, size: as :func:`striate.models.registry.build` takes them, with its errors.
+    """
+    from torch import nn
+
+    found = registry.find(model) if isinstance(model, str) else model
+    if isinstance(found, nn.Module):
+        return copy.deepcopy(found)
+    return registry.build(model, classes=classes, channels=channels, size=size)
 
 
 def model_of(run: Run) -> torch.nn.Module:
     """Build the run's network and fill in its weights; in evaluation mode, on the CPU."""
     import torch
-    from torch import nn
 
     info, preprocess = run.info, preprocess_of(run)
     outputs = len(info["classes"]) or 1
-    chosen = run.given_model if run.given_model is not None else info["model"]
-    if isinstance(chosen, nn.Module):
-        model = copy.deepcopy(chosen)
-    else:
-        if run.given_model is None and not run.trusted and not is_ours(info["model"]):
-            raise RunError(
-                f"The model {info['model']} is code from outside striate.", "Open the run with trust=True."
-            )
-        model = build(chosen, classes=outputs, channels=preprocess.channels, size=preprocess.size)
+    model = own(chosen_of(run), classes=outputs, channels=preprocess.channels, size=preprocess.size)
     path = run.path / "model.safetensors"
     if not path.exists() and info["status"] != "finished":
         raise RunError(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
+import random
+import sys
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -18,7 +22,9 @@ from striate.summary.rows import Line, Rows
 from striate.summary.trace import Trace, Traced
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+LARGEST = 2**50  # values of an input: bytes are counted in 64 bits
 
 
 def inspect(
@@ -26,88 +32,126 @@ def inspect(
     input_shape: Sequence[int],
     *,
     batch: int = 32,
-    optimizer: str = "sgd",
+    optimizer: str = "momentum",
     strict: bool = False,
     name: str = "",
 ) -> Inspected:
     """Work out what a network computes, stores and sees; nothing is computed, and the network is only read.
 
-    input_shape: without the batch, such as (3, 224, 224); batch: examples in a step, for the memory.
-    optimizer: sgd (with momentum), adam or adamw, for the memory.  strict: raise DoesNotFit for a convolution
-    or pooling whose windows do not fill their input.
-    Raises ModelError: the forward pass fails, takes two inputs, or decides by values; the message names the
-    layer, both shapes and the smallest input that works.
+    input_shape: without the batch, such as (3, 224, 224); batch: inputs in a step, for the memory.
+    optimizer: sgd, momentum, adam or another rule of the recipe, for the memory.
+    strict: raise DoesNotFit for a convolution or pooling whose windows do not fill their input.
+    Raises ModelError: the forward pass fails, takes two inputs, returns no tensor, or needs the values of
+    one; the message names the layer, both shapes and the smallest input that works.
 
     >>> inspect(nn.Conv2d(3, 10, 5, padding=2), (3, 32, 32)).totals.parameters
     760
     """
-    shape = _checked(input_shape, batch)
+    shape = check_shape(input_shape, batch)
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     failure.check_signature(model)
-    own = model if is_ours_to_change(model) else without_numbers(model)
-    x, traced = _trace(own.eval(), shape)
-    saved, step, trouble = _train(
-        own.train(), torch.empty(batch, *x.shape[1:], dtype=x.dtype, device="meta"), optimizer
-    )
-    layers = _layers(traced, batch, saved, places=x.dim() - _first_place(x))
-    if strict:
-        _refuse(layers)
-    parameters = list(own.parameters())
-    used = {id(parameter) for line in traced.lines for parameter in line.parameters}
-    fixed = sum(t.numel() * t.element_size() for t in (*parameters, *own.buffers()))
-    warnings = [f"{layer.name}: {layer.warning}" for layer in layers if layer.warning]
-    warnings += [
-        f"{layer.name}: {', '.join(layer.uncounted)} cannot be counted" for layer in layers if layer.uncounted
-    ]
-    return Inspected(
-        model=name or type(model).__name__,
-        input=shape,
-        batch=batch,
-        layers=layers,
-        totals=Totals(
-            parameters=sum(p.numel() for p in parameters),
-            trainable=sum(p.numel() for p in parameters if p.requires_grad),
-            multiply_adds=sum(layer.multiply_adds for layer in layers),
-            other_operations=sum(layer.other_operations for layer in layers),
-            buffers=sum(b.numel() for b in own.buffers()),
-            dense_parameters=sum(layer.dense_parameters or layer.parameters for layer in layers),
-        ),
-        memory=replace(step, inference=fixed + batch * traced.peak),
-        optimizer=optimizer,
-        unused=_unused(own, used),
-        warnings=(*warnings, *([trouble] if trouble else [])),
-    )
+    with undisturbed():
+        own = _copy(model)
+        x, traced = _trace(own.eval(), shape)
+        many = torch.empty(batch, *shape, dtype=x.dtype, device="meta")
+        saved, step, trouble = _train(own.train(), many, optimizer)
+        layers = _layers(traced, batch, saved, places=x.dim() - _first_place(x))
+        if strict:
+            _refuse(layers)
+        used = {id(parameter) for line in traced.lines for parameter in line.parameters}
+        stays = sum(t.numel() * t.element_size() for t in (*own.parameters(), *own.buffers()))
+        return Inspected(
+            model=name or type(model).__name__,
+            input=shape,
+            batch=batch,
+            layers=layers,
+            totals=_totals(own, layers),
+            memory=replace(step, inference=stays + batch * traced.peak),
+            optimizer=optimizer,
+            unused=_unused(own, used),
+            warnings=(*_warnings(layers), *([trouble] if trouble else [])),
+            dtype=str(x.dtype).removeprefix("torch."),
+        )
 
 
-def _checked(input_shape: Sequence[int], batch: int) -> Shape:
-    shape = tuple(input_shape)
-    if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave the random state of torch, NumPy and Python as it was; and look at gradients, whatever is set."""
+    python, numpy = random.getstate(), sys.modules.get("numpy")
+    drawn = numpy.random.get_state() if numpy is not None else None
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    try:
+        with torch.random.fork_rng(devices), torch.inference_mode(mode=False), torch.enable_grad():
+            yield
+    finally:
+        random.setstate(python)
+        if numpy is not None:
+            numpy.random.set_state(drawn)
+
+
+def check_shape(input_shape: Sequence[int], batch: int = 1) -> Shape:
+    """Give the shape of an input as a tuple of numbers. Raises ModelError where it is none, or too large."""
+    try:
+        shape = tuple(operator.index(n) for n in input_shape)
+    except TypeError:
+        shape = ()
+    if not shape or min(shape) < 1:
         raise ModelError(
-            f"The input must be whole numbers above 0. Received: {input_shape!r}.", "For example 3x224x224."
+            f"The input must be whole numbers above 0. Received: {input_shape!r}.",
+            "Give its shape without the batch, such as 3x224x224.",
         )
     if batch < 1:
-        raise ModelError(f"The batch must be at least 1. Received: {batch}.")
+        raise ModelError(f"The batch must be at least 1. Received: {batch}.", "Usual are 32 to 256.")
+    if batch * math.prod(shape) > LARGEST:
+        raise ModelError(
+            f"A batch of {batch} inputs of {'x'.join(map(str, shape))} is more than any machine holds.",
+            "Give a smaller input or batch.",
+        )
     return shape
 
 
+def _copy(model: nn.Module) -> nn.Module:
+    """Give a network of the same shapes that may be changed."""
+    if is_ours_to_change(model):
+        return model
+    try:
+        return without_numbers(model)
+    except Exception as error:
+        raise ModelError(
+            f"{type(model).__name__} cannot be copied: {failure.words(error)}",
+            "Inspection works on a copy. Keep what copy.deepcopy refuses out of the module.",
+        ) from error
+
+
 def _first_place(x: torch.Tensor) -> int:
+    """Tell which axis is the first of places: pictures have channels before them, word numbers do not."""
     return 2 if x.dtype.is_floating_point else 1
 
 
 def _trace(model: nn.Module, shape: Shape) -> tuple[torch.Tensor, Traced]:
-    """Run once with numbers for the input, and once more with symbols where the network looks them up."""
-    types = [torch.float32]
-    if any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in model.modules()):
-        types.insert(0, torch.int64)
-    first: tuple[Exception, Rows] | None = None
-    for dtype in types:
+    """Run once on shapes; a network that looks words up is tried with whole numbers, too."""
+    failed: tuple[BaseException, Trace, torch.dtype] | None = None
+    for dtype in _types(model, shape):
         x = torch.empty(1, *shape, dtype=dtype, device="meta")
         trace = Trace(model)
         try:
-            return x, trace.run(x, range(_first_place(x), x.dim()))
-        except Exception as error:  # noqa: BLE001 - anybody's forward may raise anything
-            first = first or (error, trace.rows)
-    assert first is not None
-    raise failure.explain(first[0], first[1], model, shape, types[0]) from first[0]
+            traced = trace.run(x, range(_first_place(x), x.dim()))
+            failure.check_result(model, traced)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's forward may raise anything
+            if failed is None or len(trace.lines) > len(failed[1].lines):  # what went further knew more
+                failed = error, trace, dtype
+        else:
+            return x, traced
+    assert failed is not None
+    raise failure.explain(failed[0], failed[1], model, shape, failed[2]) from failed[0]
+
+
+def _types(model: nn.Module, shape: Shape) -> list[torch.dtype]:
+    kinds = (p.dtype for p in model.parameters() if p.dtype.is_floating_point)
+    types = [next(kinds, torch.float32)]
+    if any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in model.modules()):
+        types.insert(0 if len(shape) == 1 else 1, torch.int64)
+    return types
 
 
 def _train(model: nn.Module, x: torch.Tensor, optimizer: str) -> tuple[dict[str, int], Memory, str]:
@@ -119,28 +163,24 @@ def _train(model: nn.Module, x: torch.Tensor, optimizer: str) -> tuple[dict[str,
             step = memory.step(
                 model, x, optimizer=optimizer, row=lambda: len(names) - 1 if rows.current else -1
             )
-    except Exception as error:  # noqa: BLE001 - it may be trained in another way than by one input
-        why = " ".join(str(error).split())[:120]
-        return {}, Memory(0, None), f"no training step at batch {x.shape[0]}: {why}"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it may be trained in another way
+        trouble = f"no training step was possible at batch {x.shape[0]}: {failure.words(error)}"
+        return {}, Memory(inference=0, training=None), trouble
     saved: dict[str, int] = {}
     for row, size in step.saved.items():
-        saved[names[row] if row >= 0 else ""] = saved.get(names[row] if row >= 0 else "", 0) + size
-    return (
-        saved,
-        Memory(
-            inference=0,
-            training=step.peak,
-            parameters=step.parameters,
-            buffers=step.buffers,
-            gradients=step.gradients,
-            optimizer=step.optimizer,
-            input=step.input,
-            activations=step.activations,
-            temporary=step.temporary,
-            resident=step.resident,
-        ),
-        "",
+        name = names[row] if row >= 0 else ""
+        saved[name] = saved.get(name, 0) + size
+    parts = (
+        "parameters",
+        "buffers",
+        "gradients",
+        "optimizer",
+        "input",
+        "activations",
+        "temporary",
+        "resident",
     )
+    return saved, Memory(0, step.peak, **{part: getattr(step, part) for part in parts}), ""
 
 
 def _layers(traced: Traced, batch: int, saved: dict[str, int], places: int) -> tuple[Layer, ...]:
@@ -152,10 +192,7 @@ def _layers(traced: Traced, batch: int, saved: dict[str, int], places: int) -> t
         new = [parameter for parameter in line.parameters if id(parameter) not in counted]
         earlier = [counted[id(p)] for p in line.parameters if id(p) in counted]
         counted.update((id(parameter), line.name) for parameter in new)
-        window, out = line.window, _without_batch(line.output)
-        fills = window is None or window.transposed or all(axis.fits for axis in window.axes)
-        lost = window is not None and not window.transposed and any(axis.never_seen for axis in window.axes)
-        sentence = "" if fills or window is None else ". ".join(misfit(window.axes, pools=not window.learned))
+        sees = receptive.field(line.sees) if pictured and isinstance(line.sees, tuple) else None
         layers.append(
             Layer(
                 name=line.name,
@@ -163,8 +200,8 @@ def _layers(traced: Traced, batch: int, saved: dict[str, int], places: int) -> t
                 module=line.module,
                 functional=line.functional,
                 input=_without_batch(line.input),
-                output=out,
-                inputs=tuple(-1 if source is None else position[id(source)] for source in line.sources),
+                output=_without_batch(line.output),
+                inputs=_inputs(line, position),
                 parameters=sum(parameter.numel() for parameter in new),
                 trainable=sum(parameter.numel() for parameter in new if parameter.requires_grad),
                 shared_with=earlier[0] if earlier else "",
@@ -172,27 +209,40 @@ def _layers(traced: Traced, batch: int, saved: dict[str, int], places: int) -> t
                 other_operations=line.other_operations,
                 uncounted=tuple(line.uncounted),
                 memory=LayerMemory(saved.get(line.name, 0), line.made * batch),
-                receptive_field=receptive.field(line.sees)
-                if pictured and isinstance(line.sees, tuple)
-                else None,
-                border_loss=_border_loss(window, places),
-                window=window,
+                receptive_field=sees,
                 dense_parameters=_dense(line),
-                misfit=sentence,
-                warning=sentence if lost else "",
+                **_fit(line.window, places),
             )
         )
     return tuple(layers)
+
+
+def _inputs(line: Line, position: dict[int, int]) -> tuple[int, ...]:
+    """Number the rows that a line reads; what is no row made a constant, such as random numbers."""
+    known = [source for source in line.sources if source is None or id(source) in position]
+    return tuple(-1 if source is None else position[id(source)] for source in known)
 
 
 def _without_batch(shape: Shape) -> Shape:
     return shape[1:] if shape[:1] == (1,) else shape
 
 
-def _border_loss(window: Window | None, places: int) -> Shape:
+def _fit(window: Window | None, places: int) -> dict[str, Any]:
+    """Say how a window fits its input."""
     if window is None or window.transposed:
-        return (0,) * places
-    return tuple(axis.never_seen for axis in window.axes)
+        return {"window": window, "border_loss": (0,) * places}
+    lost = tuple(axis.never_seen for axis in window.axes)
+    sentence = "" if all(axis.fits for axis in window.axes) else _sentence(window)
+    return {
+        "window": window,
+        "border_loss": lost,
+        "misfit": sentence,
+        "warning": sentence if any(lost) else "",
+    }
+
+
+def _sentence(window: Window) -> str:
+    return ". ".join(misfit(window.axes, pools=not window.learned))
 
 
 def _dense(line: Line) -> int:
@@ -201,6 +251,18 @@ def _dense(line: Line) -> int:
         return 0
     out = math.prod(_without_batch(line.output))
     return math.prod(_without_batch(line.input)) * out + (out if line.window.use_bias else 0)
+
+
+def _totals(model: nn.Module, layers: Sequence[Layer]) -> Totals:
+    parameters = list(model.parameters())
+    return Totals(
+        parameters=sum(p.numel() for p in parameters),
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+        multiply_adds=sum(layer.multiply_adds for layer in layers),
+        other_operations=sum(layer.other_operations for layer in layers),
+        buffers=sum(b.numel() for b in model.buffers()),
+        dense_parameters=sum(layer.dense_parameters or layer.parameters for layer in layers),
+    )
 
 
 def _unused(model: nn.Module, used: set[int]) -> tuple[tuple[str, int], ...]:
@@ -212,10 +274,18 @@ def _unused(model: nn.Module, used: set[int]) -> tuple[tuple[str, int], ...]:
     return tuple(found.items())
 
 
+def _warnings(layers: Sequence[Layer]) -> Iterator[str]:
+    for layer in layers:
+        if layer.warning:
+            yield f"{layer.name}: {layer.warning}"
+    if padding := [layer.name for layer in layers if layer.misfit and not layer.warning]:
+        yield f"{', '.join(padding)}: a stride does not divide evenly, but only padding is left over"
+    for layer in layers:
+        if layer.uncounted:
+            yield f"{layer.name}: {', '.join(layer.uncounted)} cannot be counted; the totals are without it"
+
+
 def _refuse(layers: Sequence[Layer]) -> None:
     for layer in layers:
-        if layer.misfit and layer.window is not None:
-            message, hint = misfit(layer.window.axes, pools=not layer.window.learned)
-            raise DoesNotFit(
-                f"{layer.name} ({layer.kind}) does not fit: {message}", hint[:1].upper() + hint[1:] + "."
-            )
+        if layer.misfit:
+            raise DoesNotFit(f"{layer.name} ({layer.kind}) does not fit its input.", layer.misfit)

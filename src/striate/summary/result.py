@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,21 +63,21 @@ class Layer:
     parameters: int = 0  # counted at the first use only
     trainable: int = 0
     shared_with: str = ""  # the earlier row that counted these parameters
-    multiply_adds: int = 0  # for one example
-    other_operations: int = 0  # element-wise work of one example: bias, normalisation, activation, pooling
+    multiply_adds: int = 0  # for one input
+    other_operations: int = 0  # element by element, for one input: bias, normalisation, activation, pooling
     uncounted: tuple[str, ...] = ()  # operators whose multiply-adds nobody has a rule for
     memory: LayerMemory = LayerMemory(0, 0)
     receptive_field: ReceptiveField | None = None
     border_loss: Shape | None = None  # input rows and columns that no window reads, behind the last one
     window: Window | None = None
     dense_parameters: int = 0  # of the dense layer that joins the same input and output
-    misfit: str = ""  # how its windows do not fill the padded input, and what would
-    warning: str = ""
+    misfit: str = ""  # how its windows do not fill the padded input, and what would: what strict refuses
+    warning: str = ""  # the same, where rows or columns of the input itself are lost and not only padding
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the network; multiply-adds and operations are for one example."""
+    """Sums over the network; multiply-adds and operations are for one input."""
 
     parameters: int
     trainable: int
@@ -113,15 +113,16 @@ class Measured:
     seconds_per_step: float
     pictures_per_second: float
     seconds_per_epoch: float
-    epoch: int  # pictures of an epoch
-    peak_growth: int  # bytes that one training step added to the process
+    epoch: int  # pictures of an epoch: the run's; 1000 where no data are known
+    peak_growth: int  # bytes that one training step added to the process; 0 where the system does not tell
     predicted_growth: int
     device: str
+    of_run: bool = False  # whether epoch is that of a run's data
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspected:
-    """A network's arithmetic."""
+    """A network's arithmetic. It prints as a table, and shows itself in a notebook."""
 
     model: str
     input: Shape
@@ -132,10 +133,11 @@ class Inspected:
     optimizer: str = "sgd"
     unused: tuple[tuple[str, int], ...] = ()  # modules whose parameters the forward pass never used
     warnings: tuple[str, ...] = ()
-    measured: Measured | None = field(default=None)
+    measured: Measured | None = None
+    dtype: str = "float32"  # of the input
 
     def json(self) -> dict[str, Any]:
-        """Give everything as plain lists and dictionaries."""
+        """Give everything as dictionaries, tuples, numbers and strings, ready for ``json.dumps``."""
         return dataclasses.asdict(self)
 
     def explain(self, layer: str) -> str:
@@ -144,7 +146,7 @@ class Inspected:
 
         return explain(self, layer)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         from striate.summary.table import text
 
         return text(self, 100)

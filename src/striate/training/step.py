@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from striate.errors import ModelError
-from striate.models.registry import build
 from striate.runs.forward import computing
+from striate.runs.load import own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,15 +62,11 @@ def drawing(seed: int, step: int) -> Iterator[None]:
 def fitting_model(model: Any, task: Task, preprocess: Preprocess, seed: int) -> nn.Module:
     """Build a network with the first weights of a seed, and make sure that it fits the pictures.
 
-    model: a name, a function or a module.   Raises ModelError.
+    model: a name, a function or a module, which is copied.   Raises ModelError.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built: nn.Module = (
-            copy.deepcopy(model)  # the user's own stays as it was
-            if isinstance(model, nn.Module)
-            else build(model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size)
-        )
+        built = own(model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size)
         try_out(built, task, torch.zeros(2, preprocess.channels, preprocess.size, preprocess.size))
     return built
 
