@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from striate.summary.rows import tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 aten = torch.ops.aten
 
@@ -34,6 +34,37 @@ def _rules() -> dict[Any, Callable[..., int]]:
     return rules
 
 
+@cache
+def _defaults(func: Any) -> dict[str, Any]:
+    arguments = func._schema.arguments  # noqa: SLF001 - torch offers no other way
+    return {a.name: a.default_value if a.has_default_value() else None for a in arguments}
+
+
+def named(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Give an operator's arguments by name, with what was left out at its default.
+
+    >>> named(aten.relu.default, ["x"], {})
+    {'self': 'x'}
+    """
+    defaults = _defaults(func)
+    return {**defaults, **dict(zip(defaults, args, strict=False)), **kwargs}
+
+
+def per_axis(setting: Any, axes: int) -> list[int]:
+    """Give a setting such as a stride once for each axis.
+
+    >>> per_axis(2, 2), per_axis([3], 2), per_axis([1, 2], 2)
+    ([2, 2], [3, 3], [1, 2])
+    """
+    values = [setting] if isinstance(setting, int) else list(setting)
+    return values * axes if len(values) == 1 else values
+
+
+def kernel_of(pool: str, given: dict[str, Any]) -> list[int]:
+    """Give the window of a pooling operator, a size for each axis."""
+    return per_axis(given["kernel_size"], next(axes for axes in (1, 2, 3) if f"{axes}d" in pool))
+
+
 def is_counted(func: Any) -> bool:
     """Tell whether there is a rule for this operator."""
     return func.overloadpacket in _rules()
@@ -41,11 +72,14 @@ def is_counted(func: Any) -> bool:
 
 def multiply_adds(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
     """Count the multiply-adds of one call; 0 where the operator is no convolution or matrix product."""
-    rule = _rules().get(func.overloadpacket)
+    packet = func.overloadpacket
+    if packet is aten.convolution:  # torch's rule, without its walk through all the arguments
+        return conv_flop_count(args[0].shape, args[1].shape, out.shape, transposed=args[6]) // 2
+    rule = _rules().get(packet)
     return 0 if rule is None else int(rule(*args, **kwargs, out_val=out)) // 2
 
 
-def other_operations(func: Any, args: tuple[Any, ...], out: Any) -> int:
+def other_operations(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
     """Count the element-wise work of one call.
 
     Element by element: one for each value made. Pooling: one for each value in each window. Sums, means and
@@ -55,7 +89,7 @@ def other_operations(func: Any, args: tuple[Any, ...], out: Any) -> int:
     name = func.overloadpacket.__name__
     made = sum(tensor.numel() for tensor in tensors(out)[:1])
     if name in POOLS:
-        return made * int(math.prod(args[1]))
+        return made * math.prod(kernel_of(name, named(func, args, kwargs)))
     if name in REDUCTIONS or name in ADAPTIVE:
         return args[0].numel() if isinstance(args[0], Tensor) else 0
     if name in NORMALISATIONS:
@@ -89,6 +123,13 @@ def is_view(func: Any) -> bool:
             argument.alias_info is not None and argument.alias_info.is_write for argument in arguments
         )
     )
+
+
+@cache
+def written(func: Any) -> tuple[str, ...]:
+    """Name the arguments that an operator writes to."""
+    arguments = func._schema.arguments  # noqa: SLF001
+    return tuple(a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write)
 
 
 @cache

@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor, nn, overrides
+from torch._C import _len_torch_dispatch_stack, _len_torch_function_stack
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
+from torch.utils import _python_dispatch, swap_tensors
+from torch.utils._pytree import tree_map_only
 
 from striate import taps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from striate.summary.result import Window
 
@@ -62,11 +65,14 @@ class Line:
     made: int = 0  # bytes of its results that are new
     sees: Any = None
     window: Window | None = None
+    is_kept: bool = False  # false at work, and for constants
 
 
 class Rows(TorchFunctionMode):
-    """Follows a network's calls; ``current`` is the line at work, None between two lines.
+    """Follows a network's calls, in the thread that enters it.
 
+    current: the line at work, None between two lines.   inside: the calls that have not returned, as name,
+    module and arguments. After an error that came out, both are as they were where it was raised.
     opened and closed are called with each line as it starts and ends.
     """
 
@@ -75,14 +81,18 @@ class Rows(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.current: Line | None = None
-        self.inside: list[tuple[str, nn.Module, tuple[Any, ...]]] = []  # the calls that have not returned
+        self.inside: list[tuple[str, nn.Module, tuple[Any, ...]]] = []
         self._model, self._opened, self._closed = model, opened, closed
         self._seen: dict[str, int] = {}
+        self._failure: tuple[BaseException, Line | None, list[Any]] | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(taps.calls(self._model, self._enter, self._leave))
-        super().__enter__()  # type: ignore[no-untyped-call]
+        with ExitStack() as stack:  # unwinds what was entered if the next one fails
+            stack.enter_context(alone())
+            stack.enter_context(taps.calls(self._model, self._enter, self._leave))
+            super().__enter__()  # type: ignore[no-untyped-call]
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -90,18 +100,22 @@ class Rows(TorchFunctionMode):
             super().__exit__(*error)  # type: ignore[no-untyped-call]
         finally:
             self._stack.close()
+        if self._failure is not None and error[1] is self._failure[0]:
+            _, self.current, self.inside = self._failure
 
-    def _enter(self, module: nn.Module, name: str, args: tuple[Any, ...]) -> None:
-        self.inside.append((name, module, args))
-        if self.current is None and is_line(module):
-            kind = type(module).__name__.removeprefix("Parametrized")
-            self._open(Line(name or kind, kind, name, False, module, args))
+    def _enter(self, call: taps.Call) -> None:
+        self.inside.append((call.name, call.module, call.arguments))
+        if self.current is None and is_line(call.module):
+            kind = kind_of(call.module)
+            self._open(Line(call.name or kind, kind, call.name, False, call.module, call.arguments))
 
-    def _leave(self, module: nn.Module, _name: str, output: Any) -> None:
+    def _leave(self, call: taps.Call) -> None:
+        if call.error is not None:
+            self._fail(call.error)
         self.inside.pop()
-        if self.current is not None and self.current.own is module and not self.current.functional:
-            self.current.result = output
-            self._close()
+        if self.current is not None and self.current.own is call.module:
+            self.current.result = call.result
+            self._close(failed=call.error is not None)
 
     @contextmanager
     def line(self, kind: str, arguments: Any) -> Iterator[Line]:
@@ -109,7 +123,12 @@ class Rows(TorchFunctionMode):
         path = self.inside[-1][0] if self.inside else ""
         line = Line(f"{path}.{kind}" if path else kind, kind, path, True, None, arguments)
         self._open(line)
-        yield line
+        try:
+            yield line
+        except BaseException as error:
+            self._fail(error)
+            self._close(failed=True)
+            raise
         self._close()
 
     def _open(self, line: Line) -> None:
@@ -119,27 +138,55 @@ class Rows(TorchFunctionMode):
         self.current = line
         self._opened(line)
 
-    def _close(self) -> None:
+    def _close(self, *, failed: bool = False) -> None:
         assert self.current is not None
-        self._closed(self.current)  # still at work: what this asks of tensors makes no line
+        if not failed:
+            self._closed(self.current)  # still at work: what this asks of tensors makes no line
         self.current = None
+
+    def _fail(self, error: BaseException) -> None:
+        """Keep where an error was raised; the network may go on without it."""
+        if self._failure is None or self._failure[0] is not error:
+            self._failure = error, self.current, list(self.inside)
 
     def __torch_function__(
         self, func: Callable[..., Any], _types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         kind = getattr(func, "__name__", "")
-        if self.current is not None or kind in QUIET:
+        if kind in QUIET:
+            return func(*args, **kwargs)
+        args, kwargs = joined(kind, args, kwargs)
+        if self.current is not None:
             return func(*args, **kwargs)
         with self.line(known_as(kind), (*args, *kwargs.values())) as line:
             line.result = result = func(*args, **kwargs)
         return result
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep what is done here from every mode that is at work around it, such as another inspection."""
+    with ExitStack() as stack:
+        while _len_torch_dispatch_stack():
+            stack.enter_context(_python_dispatch._pop_mode_temporarily())  # noqa: SLF001
+        while _len_torch_function_stack():
+            stack.enter_context(overrides._pop_mode_temporarily())  # noqa: SLF001
+        yield
+
+
 # Questions about a tensor, which compute nothing.
 QUIET = frozenset(
     {"size", "dim", "numel", "stride", "is_floating_point", "is_complex", "__get__", "__len__", "__hash__"}
 )
+
+
+def kind_of(module: nn.Module) -> str:
+    """Name the class of a module, as it was written."""
+    kind = type(module)
+    if parametrize.is_parametrized(module):
+        kind = kind.__mro__[1]
+    return getattr(getattr(module, "cls_to_become", None) or kind, "__name__", "")
 
 
 def is_line(module: nn.Module) -> bool:
@@ -172,22 +219,58 @@ ARITHMETIC = frozenset(
 )
 
 
+IN_PLACE = frozenset(f"__i{name}__" for name in ARITHMETIC)
+
+
+def joined(function: str, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Take the numbers from tensors that a network makes, such as zeros, where they meet those without."""
+    found = tensors(args)
+    if kwargs:
+        found += tensors(kwargs)
+    if len({tensor.is_meta for tensor in found if tensor.dim()}) < 2:
+        return args, kwargs
+    if function in {"__getitem__", "__setitem__"}:
+        args = (args[0], _places(args[1]), *args[2:])
+    writes = function == "__setitem__" or (function.endswith("_") and function.rstrip("_") + "_" == function)
+    if (writes or function in IN_PLACE) and not args[0].is_meta:
+        swap_tensors(args[0], args[0].to("meta"))  # type: ignore[no-untyped-call]
+    args, kwargs = tree_map_only(
+        Tensor, lambda tensor: tensor.to("meta") if tensor.dim() else tensor, (args, kwargs)
+    )
+    return args, kwargs
+
+
+def _places(index: Any) -> Any:
+    """Give the places that masks choose, which an index without numbers cannot."""
+    index = index if isinstance(index, tuple) else (index,)
+    return tuple(
+        place
+        for one in index
+        for place in (
+            one.nonzero().unbind(1)
+            if isinstance(one, Tensor) and one.dtype is torch.bool and not one.is_meta
+            else (one,)
+        )
+    )
+
+
+PLAIN = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device, torch.memory_format})
+
+
 def tensors(tree: Any) -> list[Tensor]:
     """Give every tensor in nested arguments or results, in order."""
     if isinstance(tree, Tensor):
         return [tree]
-    if isinstance(tree, dict):
-        tree = tree.values()
-    elif not isinstance(tree, (list, tuple)):
-        return (
-            [tensor for tensor in tree_leaves(tree) if isinstance(tensor, Tensor)]
-            if hasattr(tree, "__dict__")
-            else []
-        )
     found: list[Tensor] = []
-    for branch in tree:
-        if isinstance(branch, Tensor):
-            found.append(branch)
-        elif isinstance(branch, (list, tuple, dict)) or hasattr(branch, "__dict__"):
+    for branch in _branches(tree):
+        if branch.__class__ not in PLAIN:
             found += tensors(branch)
     return found
+
+
+def _branches(tree: Any) -> Iterable[Any]:
+    if isinstance(tree, (list, tuple)):
+        return tree
+    if isinstance(tree, dict):
+        return tree.values()
+    return vars(tree).values() if is_dataclass(tree) and not isinstance(tree, type) else ()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from striate.summary.rows import joined
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -19,14 +21,15 @@ aten = torch.ops.aten
 
 
 def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Run an operator on meta tensors."""
-    rule = RULES.get(func)
-    if rule is None or kwargs:
-        return func(*args, **kwargs)
-    try:
-        return rule(*args)
-    except _Special:
-        return func(*args, **kwargs)
+    """Run an operator on meta tensors; numbers that meet them are taken away."""
+    rule = None if kwargs else RULES.get(func)
+    if rule is not None:
+        try:
+            return rule(*args)
+        except _Special:
+            pass
+    args, kwargs = joined("", args, kwargs)
+    return func(*args, **kwargs)
 
 
 class _Special(Exception):  # noqa: N818 - no error

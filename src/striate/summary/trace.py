@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
 from striate.ops.size import Axis
 from striate.summary import count, receptive, shapes
+from striate.summary.bounds import Seen, Unknown
 from striate.summary.result import Window
 from striate.summary.rows import Line, Rows, tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 UNKNOWN = object()  # what a tensor sees, once an operator that is not followed came in between
 
@@ -31,11 +31,32 @@ class Traced:
     result: Any
 
 
-class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Hears of every operator, and writes it down on the line at work.
+@dataclass(eq=False)
+class _Memory:
+    """What several tensors may share: its bytes, the line that made it, and how often it was written to."""
 
-    Every tensor carries the line that made it and what it sees, as attributes of its own.
-    """
+    size: int
+    made_by: Line | None
+    written_by: Line | None
+    writes: int = 0
+    changes: list[tuple[int, int]] = field(default_factory=list)  # places that came to see other pixels
+    is_constant: bool = True
+    dropped: Any = None  # hears of the end
+
+
+@dataclass(eq=False)
+class _Note:
+    """What a tensor carries: the line that made it and what it sees, as of so many writes to its memory."""
+
+    line: Line | None
+    sees: Any
+    memory: _Memory
+    writes: int
+    changes: int
+
+
+class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Hears of every operator, and writes it down on the line at work."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -44,8 +65,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.peak = 0
         self._model = model
         self._live = 0
-        self._storages: dict[int, int] = {}
-        self._fresh: set[int] = set()
+        self._memories: dict[int, _Memory] = {}
         self._parameters = {id(parameter): parameter for parameter in model.parameters()}
 
     @classmethod
@@ -58,46 +78,54 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         x: (1, ...) on the meta device; spatial: which of its axes are places, such as rows and columns.
         An error of the network comes out as it is; ``rows.inside`` then says where it happened.
         """
-        x.line, x.sees = None, receptive.of_input(x, spatial)  # type: ignore[attr-defined]
-        self._store(x)
-        with torch.no_grad(), self.rows, self:
-            result = self._model(x)
+        self._note(x, None, receptive.of_input(x, spatial))
+        try:
+            with torch.no_grad(), self.rows, self:
+                result = self._model(x)
+        finally:
+            self._memories.clear()
         return Traced(self.lines, self.peak, result)
 
+    # Lines
+
     def _opened(self, line: Line) -> None:
-        self._fresh.clear()
         arguments = tensors(line.arguments)
         for tensor in arguments:
             self._read(line, tensor)
-        main = next((tensor for tensor in arguments if hasattr(tensor, "line")), None)
-        if main is None and arguments:
-            main = arguments[0]
-        line.input = tuple(main.shape) if main is not None else ()
+        if not line.input and arguments:
+            line.input = tuple(arguments[0].shape)
 
     def _closed(self, line: Line) -> None:
-        results = tensors(line.result) or tensors(line.arguments)[:1]
         if line.operators == 0 and line.functional:
             return
         if not (line.sources or line.parameters or line.multiply_adds):
             return  # a constant
+        results = tensors(line.result) or tensors(line.arguments)[:1]
         for tensor in results:
-            tensor.line = line  # type: ignore[attr-defined]
-            storage = tensor.untyped_storage()
-            if id(storage) in self._fresh:
-                line.made += storage.nbytes()
-                self._fresh.discard(id(storage))
+            memory = self._memory_of(tensor)
+            if memory is not None and memory.made_by is line:
+                line.made += memory.size
+                memory.made_by = None
+            self._note(tensor, line, self._seen_by(tensor))
         if results:
             line.output = tuple(results[0].shape)
-            line.sees = getattr(results[0], "sees", None)
-        line.arguments, line.result = (), None
+            line.sees = self._seen_by(results[0])
+        line.arguments, line.result, line.is_kept = (), None, True
         self.lines.append(line)
 
     def _read(self, line: Line, tensor: Tensor) -> None:
         if (parameter := self._parameters.get(id(tensor))) is not None:
             if not any(parameter is known for known in line.parameters):
                 line.parameters.append(parameter)
-        elif hasattr(tensor, "line") and tensor.line is not line and tensor.line not in line.sources:
-            line.sources.append(tensor.line)
+        elif (memory := self._memory_of(tensor)) is not None:
+            note = getattr(tensor, "striate_note", None)
+            source = note.line if note is not None and note.writes == memory.writes else memory.written_by
+            if source is None or source.is_kept:
+                line.input = line.input or tuple(tensor.shape)
+                if source not in line.sources:
+                    line.sources.append(source)
+
+    # Operators
 
     def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -113,109 +141,157 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return line.result
 
     def _write(self, line: Line, func: Any, args: Any, kwargs: Any) -> Any:
-        read = tensors(args)
-        if kwargs:
-            read += tensors(kwargs)
-        if (
-            len({tensor.is_meta for tensor in read if tensor.dim()}) > 1
-        ):  # a tensor that the network just made
-            args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
-        for tensor in read:
-            self._read(line, tensor)
-        out = shapes.run(func, args, kwargs)
-        line.operators += 1
-        line.multiply_adds += count.multiply_adds(func, args, kwargs, out)
-        line.other_operations += count.other_operations(func, args, out)
-        if not count.is_known(func) and str(func.overloadpacket) not in line.uncounted:
-            line.uncounted.append(str(func.overloadpacket))
-        if line.window is None:
-            line.window = window(func, args, out)
-        made = tensors(out)
-        for tensor, sees in zip(made, self._sees(func, args, out, len(made)), strict=True):
-            self._note(func, line, tensor, sees, read)
-        self.peak = max(self.peak, self._live)
-        return out
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - what is done here is no line
+            read = tensors(args)
+            if kwargs:
+                read += tensors(kwargs)
+            for tensor in read:
+                self._read(line, tensor)
+            out = shapes.run(func, args, kwargs)
+            line.operators += 1
+            line.multiply_adds += count.multiply_adds(func, args, kwargs, out)
+            line.other_operations += count.other_operations(func, args, kwargs, out)
+            if not count.is_known(func) and str(func.overloadpacket) not in line.uncounted:
+                line.uncounted.append(str(func.overloadpacket))
+            if line.window is None:
+                line.window = window(func, args, kwargs, out)
+            made = tensors(out)
+            sees = self._see(func, args, kwargs, out, made)
+            if written := count.written(func):
+                given = count.named(func, args, kwargs)
+                for tensor in tensors([given[name] for name in written]):
+                    self._overwrite(tensor, line, made, sees)
+            for tensor, one in zip(made, sees, strict=True):
+                self._note(tensor, line, one)
+            return out
 
-    def _sees(self, func: Any, args: Any, out: Any, many: int) -> Any:
+    def _see(self, func: Any, args: Any, kwargs: Any, out: Any, made: Sequence[Tensor]) -> list[Any]:
+        """Say what each result sees."""
         try:
-            return receptive.seen_by(func, args, out, _sees_of) or [None] * many
-        except receptive.Unknown:
-            return [UNKNOWN] * many
+            sees = receptive.seen_by(func, args, kwargs, out, self._known_by)
+        except Unknown:
+            return [UNKNOWN] * len(made)
+        if sees is None:
+            return [None] * len(made)
+        # Statistics beside the result have other axes.
+        return [
+            one if all(axis.first.dim() == tensor.dim() for axis in one) else UNKNOWN
+            for one, tensor in zip(sees, made, strict=True)
+        ]
 
-    def _note(self, func: Any, line: Line, tensor: Tensor, sees: Any, read: list[Tensor]) -> None:
-        if count.is_view(func):
-            tensor.base = weakref.ref(read[0])  # type: ignore[attr-defined]
-        elif read and tensor is read[0]:
-            self._write_through(tensor, line, sees)
-        else:
-            self._store(tensor)
-        tensor.line = line  # type: ignore[attr-defined]
-        if sees is not None:
-            tensor.sees = sees  # type: ignore[attr-defined]
+    def _overwrite(self, tensor: Tensor, line: Line, made: Sequence[Tensor], sees: Sequence[Any]) -> None:
+        """Note that a tensor was written to in place, and with it all that shares its memory."""
+        now = next((one for result, one in zip(made, sees, strict=True) if result is tensor), UNKNOWN)
+        memory = self._memory_of(tensor) or self._remember(tensor, size=0)
+        memory.writes += 1
+        memory.written_by = line
+        if not _is_same(now, self._seen_by(tensor)):
+            memory.changes.append(_places(tensor))
+        self._note(tensor, line, now)
 
-    def _write_through(self, view: Tensor, line: Line, sees: Any) -> None:
-        """Written to in place: what the tensor is a view of has changed in a part, which is not followed."""
-        if sees is None or sees is getattr(view, "sees", None):
-            return
-        while (base := getattr(view, "base", None)) is not None and (view := base()) is not None:
-            view.line, view.sees = line, UNKNOWN
+    # What is known of a tensor
 
-    def _store(self, tensor: Tensor) -> None:
+    def _note(self, tensor: Tensor, line: Line | None, sees: Any) -> None:
+        memory = self._memory_of(tensor)
+        if memory is None:
+            memory = self._remember(tensor, line)
+        memory.is_constant &= sees is None
+        tensor.striate_note = _Note(line, sees, memory, memory.writes, len(memory.changes))  # type: ignore[attr-defined]
+
+    def _seen_by(self, tensor: Any) -> Any:
+        """Give what a tensor sees, UNKNOWN, or None for a constant."""
+        memory = None if id(tensor) in self._parameters else self._memory_of(tensor)
+        if memory is None or memory.is_constant:
+            return None
+        note = getattr(tensor, "striate_note", None)
+        if note is None:
+            return UNKNOWN
+        if later := memory.changes[note.changes :]:
+            first, last = _places(tensor)
+            if any(low <= last and first <= high for low, high in later):
+                return UNKNOWN
+        return note.sees
+
+    def _known_by(self, tensor: Any) -> Seen | None:
+        sees = self._seen_by(tensor) if isinstance(tensor, Tensor) else None
+        if sees is UNKNOWN:
+            raise Unknown
+        return sees
+
+    # Memory
+
+    def _memory_of(self, tensor: Tensor) -> _Memory | None:
+        if (note := getattr(tensor, "striate_note", None)) is not None:
+            return note.memory  # type: ignore[no-any-return]
+        try:
+            return self._memories.get(tensor.untyped_storage()._cdata)  # noqa: SLF001 - its address
+        except (NotImplementedError, RuntimeError):  # a wrapper, such as vmap's, has none of its own
+            return None
+
+    def _remember(self, tensor: Tensor, line: Line | None = None, size: int | None = None) -> _Memory:
         storage = tensor.untyped_storage()
-        if id(storage) not in self._storages:
-            self._storages[id(storage)] = size = storage.nbytes()
-            self._fresh.add(id(storage))
-            self._live += size
-            weakref.finalize(storage, self._freed, id(storage))
+        key, size = storage._cdata, storage.nbytes() if size is None else size  # noqa: SLF001
+        self._live += size
+        self.peak = max(self.peak, self._live)
 
-    def _freed(self, storage: int) -> None:
-        self._live -= self._storages.pop(storage)
+        def drop(_: Any) -> None:
+            if (memory := self._memories.pop(key, None)) is not None:
+                self._live -= memory.size
 
-
-def _sees_of(tensor: Any) -> receptive.Seen | None:
-    sees = getattr(tensor, "sees", None)
-    if sees is UNKNOWN:
-        raise receptive.Unknown
-    return sees
+        self._memories[key] = memory = _Memory(size, line, line, dropped=weakref.ref(storage, drop))
+        return memory
 
 
-def window(func: Any, args: Any, out: Any) -> Window | None:
+def _places(tensor: Tensor) -> tuple[int, int]:
+    """Give the first and the last place of its memory that a tensor uses."""
+    first = int(tensor.storage_offset())
+    return first, first + sum(
+        (n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return one is other or (
+        isinstance(one, tuple)
+        and isinstance(other, tuple)
+        and all(mine is theirs for mine, theirs in zip(one, other, strict=True))
+    )
+
+
+def window(func: Any, args: Any, kwargs: Any, out: Any) -> Window | None:
     """Describe a convolution or pooling; None for any other operator."""
     name = func.overloadpacket.__name__
+    if name != "convolution" and name not in count.POOLS:
+        return None
+    given = count.named(func, args, kwargs)
     if name == "convolution":
-        x, weight, bias, stride, padding, dilation, transposed, _, groups = args
-        kernel = weight.shape[2:]
-        settings = [list(v) * (len(kernel) if len(v) == 1 else 1) for v in (stride, padding, dilation)]
+        x, weight = given["input"], given["weight"]
         return Window(
-            _axes(x, kernel, *settings, ceil=False),
+            _axes(x, weight.shape[2:], given["stride"], given["padding"], given["dilation"]),
             in_channels=x.shape[1],
             out_channels=out.shape[1],
-            groups=groups,
-            use_bias=bias is not None,
-            transposed=transposed,
+            groups=given["groups"],
+            use_bias=given["bias"] is not None,
+            transposed=given["transposed"],
         )
-    if name in count.POOLS:
-        x, kernel, stride, padding, *rest = _filled(args)
-        many = len(kernel)
-        dilation = rest.pop(0) if "max" in name else None
-        axes = _axes(
-            x, kernel, stride or kernel, padding or [0] * many, dilation or [1] * many, ceil=bool(rest[0])
-        )
-        channels = x.shape[-many - 1]
-        return Window(axes, channels, channels, groups=channels, learned=False)
-    return None
-
-
-def _filled(args: Any) -> list[Any]:
-    """Add what was left out of a pooling's arguments."""
-    return [*args, *[None] * (6 - len(args))]
+    x, kernel = given["self"], count.kernel_of(name, given)
+    axes = _axes(
+        x,
+        kernel,
+        given["stride"] or kernel,
+        given["padding"],
+        given.get("dilation", 1),
+        ceil=given["ceil_mode"],
+    )
+    channels = x.shape[-len(kernel) - 1]
+    return Window(axes, channels, channels, groups=channels, learned=False)
 
 
 def _axes(
-    x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, *, ceil: bool
+    x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, *, ceil: bool = False
 ) -> tuple[Axis, ...]:
-    sizes = x.shape[-len(kernel) :]
-    return tuple(
-        Axis(n, k, s, (p, p), d, ceil)
-        for n, k, s, p, d in zip(sizes, kernel, stride, padding, dilation, strict=True)
+    many = len(kernel)
+    settings = zip(
+        x.shape[-many:], kernel, *(count.per_axis(v, many) for v in (stride, padding, dilation)), strict=True
     )
+    return tuple(Axis(n, k, s, (p, p), d, ceil) for n, k, s, p, d in settings)
