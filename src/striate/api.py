@@ -243,7 +243,7 @@ def inspect(
         except DoesNotFit:
             raise
         except ModelError as error:
-            raise asked.square(error) from error
+            raise asked.explain(error) from error
         return real.measured(found, asked.build(), asked.pictures) if measure else found
 
 

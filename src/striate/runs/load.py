@@ -34,6 +34,8 @@ def chosen_of(run: Run) -> Any:
     named = run.info["model"]
     if run.given_model is not None:
         return run.given_model
+    if not isinstance(named, str):
+        raise _damaged(run, f"its model is {named}")
     if not run.trusted and not registry.is_ours(named):
         raise RunError(
             f"The model of {run.path}, {named}, is code from outside striate.",
@@ -81,3 +83,9 @@ def preprocess_of(run: Run) -> Preprocess:
         raise RunError(
             f"{run.path / 'run.json'} holds no {error}.", "The run is damaged or was never finished."
         ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _damaged(run, "its preprocess cannot be read") from error
+
+
+def _damaged(run: Run, why: str) -> RunError:
+    return RunError(f"{run.path / 'run.json'} is damaged: {why}.", "Restore the file or train again.")

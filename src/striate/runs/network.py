@@ -64,21 +64,24 @@ class Network:
         except ModelError:  # it may look at values while it is built
             return registry.build(self.model, **self.wanted)
 
-    def square(self, error: ModelError) -> ModelError:
-        """Say that a builder with one size makes a network for squares, where that explains the error."""
+    def explain(self, error: ModelError) -> ModelError:
+        """Say more of a failure where the network was built for an input that its builder cannot serve."""
         from torch import nn
 
         found = registry.find(self.model) if isinstance(self.model, str) else self.model
-        if isinstance(found, nn.Module) or len(set(self.shape[1:])) < 2:
-            return error
-        if "size" not in inspect.signature(found).parameters:
-            return error
-        given, side = "x".join(map(str, self.shape)), self.shape[-1]
-        squares = "x".join(map(str, (self.shape[0], *[side] * (len(self.shape) - 1))))
-        return ModelError(
-            f"{self.name} is built for pictures of one size, {squares}. Received: {given}.",
-            f"Give a square, such as {squares}.",
-        )
+        asks = {} if isinstance(found, nn.Module) else inspect.signature(found).parameters
+        given = "x".join(map(str, self.shape))
+        if len(self.shape) == 2 and "channels" in asks:
+            hint = f"Channels come first: if {given} are height and width, give 1x{given} or 3x{given}."
+            return ModelError(error.message, hint)
+        if len(set(self.shape[1:])) > 1 and "size" in asks:
+            side = self.shape[-1]
+            square = "x".join(map(str, (self.shape[0], *[side] * (len(self.shape) - 1))))
+            return ModelError(
+                f"{self.name} is built for pictures of one size, {square}. Received: {given}.",
+                f"Give a square, such as {square}.",
+            )
+        return error
 
 
 def find(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from typing import TYPE_CHECKING
 
-from striate.errors import ModelError, did_you_mean
+from striate.errors import ModelError
 from striate.ops.size import misfit
 from striate.summary.result import ReceptiveField
 from striate.summary.table import by, same
@@ -30,9 +31,9 @@ def explain(inspected: Inspected, name: str) -> str:
     if name not in layers and name.isdecimal() and 0 < int(name) <= len(inspected.layers):
         name = inspected.layers[int(name) - 1].name
     if name not in layers:
-        hint = did_you_mean(name, layers) if layers else ""
-        if hint.startswith("Known"):
-            hint = f"Give a name from the table, or a number from 1 to {len(layers)}."
+        near = difflib.get_close_matches(name, layers, n=1) if not name.isdecimal() else []
+        several = f"Give a name from the table, or a number from 1 to {len(layers)}." if layers else ""
+        hint = f"Did you mean {near[0]}?" if near else several
         raise ModelError(f"{inspected.model} has no layer {name!r}.", hint)
     layer = layers[name]
     told = [*_size(layer), *_weights(layer), *_work(layer), *_replaced(layer)]

@@ -94,7 +94,7 @@ def explain(
     where += f", given {said}" if said else ""
     about = f"(input {by(shape)})"
     current = trace.rows.current
-    if any(mark in text or mark in type(error).__name__ for mark in NEED_VALUES):
+    if _needs_values(error, text):
         kind = current.kind if current is not None else "it"
         return ModelError(
             f"{where}: {kind} needs the values of a tensor, and an inspection has only shapes{line} {about}",
@@ -110,8 +110,11 @@ def explain(
         return ModelError(
             f"{where}: what it makes is larger than any memory {about}", "Give a smaller input."
         )
-    why = _reason(module, given[0] if given else ()) or _mismatch(current, given) or f"{words(error)}{line}"
-    return ModelError(f"{where}: {why} {about}", _hint(error, model, shape, dtype))
+    why = _reason(module, given[0] if given else ()) or _mismatch(current, given)
+    hint = _hint(error, model, shape, dtype)
+    if why and hint == NONE_WORKS:
+        hint += ": these layers do not go together"
+    return ModelError(f"{where}: {why or words(error) + line} {about}", f"{hint}.")
 
 
 NEED_VALUES = (
@@ -121,11 +124,22 @@ NEED_VALUES = (
     "is not implemented on meta",
     "data-independent implementation",  # nonzero, and what is built on it
     "data-dependent",
-    "aten::equal:",
     "'meta' device",
     "DataDependent",
     "DynamicOutputShape",
 )
+
+
+def _needs_values(error: BaseException, text: str) -> bool:
+    if any(mark in text or mark in type(error).__name__ for mark in NEED_VALUES):
+        return True
+    if any(mark in text for mark in NO_RULE) and (operator := re.search(r"aten::(\w+)", text)):
+        packet = getattr(torch.ops.aten, operator[1])
+        tags = {tag for name in packet.overloads() for tag in getattr(packet, name).tags}
+        return bool(tags & {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape})
+    return False
+
+
 NO_RULE = ("no fake impl or Meta kernel", "from the 'Meta' backend")
 TOO_LARGE = ("overflow",)
 
@@ -220,11 +234,14 @@ JOINS = {"add", "sub", "mul", "div", "cat"}
 
 def _hint(error: BaseException, model: nn.Module, shape: Shape, dtype: torch.dtype) -> str:
     if not isinstance(error, ABOUT_SHAPES) or isinstance(error, NotImplementedError | RecursionError):
-        return "The mistake is in the network's code, whatever the input."
+        return "The mistake is in the network's code, whatever the input"
     found, is_smallest = smallest(model, shape, dtype)
     if found is None:
-        return "No other size of input was found to work: the layers do not go together."
-    return f"{'The smallest input' if is_smallest else 'An input'} that works: {by(found)}."
+        return NONE_WORKS
+    return f"{'The smallest input' if is_smallest else 'An input'} that works: {by(found)}"
+
+
+NONE_WORKS = "No other size of input was found to work"
 
 
 ABOUT_SHAPES = (RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError)

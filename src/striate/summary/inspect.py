@@ -211,7 +211,7 @@ def _layers(traced: Traced, batch: int, saved: dict[str, int], places: int) -> t
                 memory=LayerMemory(saved.get(line.name, 0), line.made * batch),
                 receptive_field=sees,
                 dense_parameters=_dense(line),
-                **_fit(line.window, places),
+                **_fit(_window(line), places),
             )
         )
     return tuple(layers)
@@ -225,6 +225,15 @@ def _inputs(line: Line, position: dict[int, int]) -> tuple[int, ...]:
 
 def _without_batch(shape: Shape) -> Shape:
     return shape[1:] if shape[:1] == (1,) else shape
+
+
+def _window(line: Line) -> Window | None:
+    """Give the window of a line, without the axis of 1 that torch adds to pool along a single one."""
+    window, many = line.window, len(line.input) - 2
+    added = window.axes[:-many] if window is not None and 0 < many < len(window.axes) else ()
+    if window is not None and added and all(axis.n == axis.kernel == 1 for axis in added):
+        return replace(window, axes=window.axes[-many:])
+    return window
 
 
 def _fit(window: Window | None, places: int) -> dict[str, Any]:

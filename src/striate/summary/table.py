@@ -89,7 +89,9 @@ LEGEND = {
     "other": "other operations (bias, normalisation, activation, pooling)",
     "train": "bytes kept for the backward pass",
     "made": "bytes newly made",
-    "sees": "receptive field, in pixels of the input, which moves by its stride and starts at its offset",
+    "sees": "receptive field, side of the square of input pixels that one unit sees",
+    "stride": "pixels of the input from what one unit sees to what the next one does",
+    "offset": "where the field of the first unit starts; below 0 is padding",
     "lost": "rows and columns of its input that no window reads",
 }
 
@@ -148,7 +150,8 @@ def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
 def _align(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int | None) -> list[str]:
     widths = _widths(rows)
     if width is not None:  # the name gives way
-        widths[1] = max(8, min(widths[1], width - sum(widths) + widths[1] - 2 * (len(widths) - 1)))
+        room = width - sum(widths) + widths[1] - 2 * (len(widths) - 1)
+        widths[1] = min(widths[1], max(room, 8))
     left = [False, True, *(column.left for column in columns)]
     return [
         "  ".join(
@@ -222,17 +225,20 @@ def _measured(inspected: Inspected) -> Iterator[tuple[str, str]]:
     found = inspected.measured
     if found is None:
         return
-    step = f"{found.seconds_per_step:.3g} s a step on {found.device}"
     epoch = f"an epoch of {found.epoch:,}" if found.of_run else f"{found.epoch:,} of them"
-    speed = f"{found.pictures_per_second:.3g} inputs a second, {found.seconds_per_epoch:.3g} s for {epoch}"
-    yield "measured", f"{step}: {speed}"
-    predicted = f"{size(found.predicted_growth)} were predicted"
-    if found.peak_growth > 0 < found.predicted_growth:
-        off = found.predicted_growth / found.peak_growth - 1
-        much = f"{abs(off):.0%} too {'much' if off > 0 else 'little'}"
-        yield "", f"a step made the process grow by {size(found.peak_growth)}; {predicted}, {much}"
-    elif found.predicted_growth > 0:
-        yield "", f"how much a step made the process grow, this system does not tell; {predicted}"
+    step = f"{three(found.seconds_per_step)} s a step on {found.device}"
+    speed = f"{three(found.pictures_per_second)} inputs a second"
+    yield "measured", f"{step}: {speed}, {three(found.seconds_per_epoch)} s for {epoch}"
+    grown, predicted = found.peak_growth, found.predicted_growth
+    if not grown:
+        yield "", f"the memory of a step cannot be read here; {size(predicted) or '0 B'} were predicted"
+        return
+    off = predicted / grown - 1
+    much = f"{abs(off):.0%} too {'much' if off > 0 else 'little'}"
+    yield (
+        "",
+        f"a step made the process grow by {size(grown)}; {size(predicted) or '0 B'} were predicted, {much}",
+    )
 
 
 def _wrap(name: str, words: str, width: int | None) -> list[str]:
@@ -280,6 +286,16 @@ def same(numbers: Sequence[object]) -> str:
     ('3', '3x5')
     """
     return str(numbers[0]) if len(set(numbers)) == 1 else "x".join(str(n) for n in numbers)
+
+
+def three(value: float) -> str:
+    """Write a number with three digits that count.
+
+    >>> three(0.00388), three(8260.4), three(24_123)
+    ('0.00388', '8,260', '24,100')
+    """
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:g}"
 
 
 def si(n: int) -> str:
