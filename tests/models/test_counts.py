@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+import striate
 from striate.models.mlp import mlp
 from striate.models.registry import MODELS, build
 
@@ -37,10 +38,13 @@ FACTS = {  # name: (system, variant); the mlp has its own test
 
 
 def counted(model: nn.Module, *shape: int) -> tuple[int, int]:
-    """Give (parameters, multiply-adds of convolutions and matrix products) of a model on the meta device."""
+    """Give (parameters, multiply-adds) of a model on the meta device, as torch counts and as we do."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.empty(1, *shape, device="meta"))
-    return sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2
+    by_torch = sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2
+    totals = striate.inspect(model, shape).totals
+    assert (totals.parameters, totals.multiply_adds) == by_torch
+    return by_torch
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "mlp"])
