@@ -182,8 +182,6 @@ def test_rules_are_those_that_training_knows() -> None:
 @pytest.mark.parametrize("name", RULES)
 def test_state_is_what_the_rule_keeps(name: str) -> None:
     rule, settings = RULES[name]
-    if name == "sgd":  # here it stands for the usual rule, which has momentum
-        settings = {"momentum": 0.9}
     weight = nn.Parameter(torch.zeros(100))
     optimiser = rule([weight], lr=0.1, **settings)
     weight.grad = torch.ones(100)
@@ -233,10 +231,10 @@ def test_what_is_saved_grows_with_the_batch_and_the_rest_does_not() -> None:
 
 
 def test_shapes_written_here_are_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes = {"lenet5": (4, 1, 28, 28), "resnet20": (4, 3, 32, 32), "vgg11_bn": (4, 3, 32, 32)}
-    ours = [predict(build(name), shape) for name, shape in shapes.items()]
-    monkeypatch.setattr(tape, "SHAPES", {})
-    assert ours == [predict(build(name), shape) for name, shape in shapes.items()]
+    inputs = {"lenet5": (4, 1, 28, 28), "resnet20": (4, 3, 32, 32), "vgg11_bn": (4, 3, 32, 32)}
+    ours = [predict(build(name), shape) for name, shape in inputs.items()]
+    monkeypatch.setattr(shapes, "RULES", {})
+    assert ours == [predict(build(name), shape) for name, shape in inputs.items()]
 
 
 @pytest.mark.skipif(tape._block() == 0, reason="torch without oneDNN: convolutions make no copies")

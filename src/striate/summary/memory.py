@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # In copies of a parameter: what a rule keeps between steps, and what it makes while it updates one.
 RULES = {
-    "sgd": (1, 0),  # with momentum
+    "sgd": (0, 0),
     "momentum": (1, 0),
     "nesterov": (1, 1),
     "adagrad": (1, 1),
@@ -70,11 +70,13 @@ class Step:
     resident: int
 
 
-def step(model: nn.Module, x: Tensor, *, optimizer: str = "sgd", row: Callable[[], int] = lambda: -1) -> Step:
+def step(
+    model: nn.Module, x: Tensor, *, optimizer: str = "momentum", row: Callable[[], int] = lambda: -1
+) -> Step:
     """Go through one training step of a network that is on the meta device, in training mode.
 
-    x: the batch, on meta.   optimizer: sgd (with momentum), momentum, nesterov, adagrad, adadelta, rmsprop,
-    adam or adamw.   row: tells which row of a table is being computed; asked when a tensor is saved.
+    x: the batch, on meta.   optimizer: sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam or
+    adamw.   row: tells which row of a table is being computed; asked when a tensor is saved.
     The loss is a log softmax over the classes, axis 1, of every floating tensor that the network returns.
     Gradients of the model are gone afterwards. Raises what its forward pass raises.
 

@@ -130,7 +130,7 @@ class Inspected:
     layers: tuple[Layer, ...]
     totals: Totals
     memory: Memory
-    optimizer: str = "sgd"
+    optimizer: str = "momentum"
     unused: tuple[tuple[str, int], ...] = ()  # modules whose parameters the forward pass never used
     warnings: tuple[str, ...] = ()
     measured: Measured | None = None

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from striate.summary import shapes
 from striate.summary.heap import BACKWARD, FORWARD, FREED, OPERATOR, Event
 
 if TYPE_CHECKING:
@@ -49,10 +50,7 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        shapes = SHAPES.get(func)
-        result = None if shapes is None else shapes(*args)
-        if result is None:
-            result = func(*args, **(kwargs or {}))
+        result = shapes.run(func, args, kwargs or {})
         if _makes_new(func):
             COPYING.get(func, _plainly)(self, args, result)
         return result
@@ -192,54 +190,3 @@ def _blocked(tensor: Tensor, groups: int) -> int:
     if groups not in {1, channels}:
         return tensor.nbytes
     return tensor.nbytes // channels * math.ceil(channels / _block()) * _block()
-
-
-# Results of four frequent operators, as torch takes up to four milliseconds for each to find out the same.
-# None: something is unusual, torch shall say.
-
-
-def _batch_norm(x: Tensor, *rest: Any) -> tuple[Tensor, ...] | None:
-    training = rest[4]
-    if not x.is_contiguous() or x.dtype not in PLAIN:
-        return None
-    # With fixed statistics a processor saves none, other than torch's own shapes say.
-    statistics = x.shape[1] if training else 0
-    return (_like(x), *(torch.empty(statistics, dtype=x.dtype, device="meta") for _ in range(2)))
-
-
-def _batch_norm_backward(_grad: Tensor, x: Tensor, *rest: Any) -> tuple[Tensor | None, ...] | None:
-    weight, wanted = rest[0], rest[-1]
-    if not x.is_contiguous() or x.dtype not in PLAIN or weight is None:
-        return None
-    return tuple(
-        _like(t) if is_wanted else None for t, is_wanted in zip((x, weight, weight), wanted, strict=True)
-    )
-
-
-def _relu_backward(_grad: Tensor, x: Tensor, _threshold: Any) -> Tensor | None:
-    return _like(x) if x.is_contiguous() else None
-
-
-def _convolution_gradients(
-    _grad: Tensor, x: Tensor, weight: Tensor, *rest: Any
-) -> tuple[Tensor | None, ...] | None:
-    bias, wanted = rest[0], rest[-1]
-    if not x.is_contiguous():
-        return None
-    to_x, to_weight = (
-        _like(t) if is_wanted else None for t, is_wanted in zip((x, weight), wanted, strict=False)
-    )
-    return to_x, to_weight, torch.empty(bias, dtype=x.dtype, device="meta") if wanted[2] else None
-
-
-def _like(tensor: Tensor) -> Tensor:
-    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-
-
-PLAIN: Final = frozenset({torch.float32, torch.float64})
-SHAPES: dict[Any, Callable[..., Any]] = {
-    aten.native_batch_norm.default: _batch_norm,
-    aten.native_batch_norm_backward.default: _batch_norm_backward,
-    aten.threshold_backward.default: _relu_backward,
-    aten.convolution_backward.default: _convolution_gradients,
-}
