@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from striate.models.registry import build
-from striate.summary import heap, memory, tape
+from striate.summary import heap, memory, shapes, tape
 from striate.summary.heap import BACKWARD, FORWARD, FREED, OPERATOR, Heap
 from striate.summary.memory import Step
 from striate.training.optim import RULES
