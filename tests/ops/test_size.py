@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from striate.errors import DoesNotFit
+from striate.errors import DoesNotFit, ModelError
 from striate.ops import Axis, output_size
 from striate.ops.size import misfit
 
@@ -183,12 +184,12 @@ def test_the_formula_is_true(axis: Axis) -> None:
         ),
         (
             [Axis(7, 3, stride=3)],
-            "7 input, 3 kernel, stride 3: (7 - 3)/3 + 1 = 2.33",
+            "input 7, kernel 3, stride 3: (7 - 3)/3 + 1 = 2.33",
             "2 fit, the last value is never seen; padding 1 gives 3",
         ),
         (
             [Axis(13, 4, stride=5)],
-            "13 input, 4 kernel, stride 5: (13 - 4)/5 + 1 = 2.80",
+            "input 13, kernel 4, stride 5: (13 - 4)/5 + 1 = 2.80",
             "2 fit, the last 4 values are never seen; padding 3 gives 4",
         ),
         (  # not square: only the rows do not fit
@@ -245,15 +246,26 @@ def test_what_fits_has_a_position(axis: Axis) -> None:
     assert axis.positions >= 1 or not axis.fits
 
 
-@pytest.mark.xfail(strict=True, reason="fits asks for exact >= 1 where torch's ceil gives one window")
 def test_a_pool_that_rounds_up_fits_as_soon_as_there_is_a_window() -> None:
     axis = Axis(2, 3, stride=2, ceil=True)
     assert axis.positions == torchs_pool(axis) == 1
     assert axis.fits
 
 
-@pytest.mark.xfail(strict=True, reason="the sum shown is that of the first axis that does not fit")
 def test_the_sum_shown_is_of_the_axis_that_has_no_window_at_all() -> None:
     message, hint = misfit([Axis(7, 3, stride=3), Axis(2, 3, stride=3)])
     assert "(2 - 3)/3 + 1" in message
     assert hint.startswith("not even one window fits")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"kernel": 0}, {"stride": 0}, {"dilation": 0}, {"padding": (-1, 0)}, {"n": 0}]
+)
+def test_a_window_that_cannot_slide_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="No window slides like this"):
+        Axis(**{"n": 7, "kernel": 3, **wrong})
+
+
+def test_a_pool_is_offered_only_padding_that_torch_takes() -> None:
+    assert "padding 2" in misfit([Axis(8, 3, stride=3)])[1]
+    assert "an input of 9" in misfit([Axis(8, 3, stride=3)], pools=True)[1]
