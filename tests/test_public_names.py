@@ -8,7 +8,10 @@ import sys
 
 import striate
 
-PUBLIC = ["Recipe", "Run", "StriateError", "__version__", "check", "evaluate", "load", "predict", "train"]
+PUBLIC = [
+    "Recipe", "Run", "StriateError", "__version__",
+    "check", "evaluate", "inspect", "load", "predict", "train",
+]  # fmt: skip
 
 
 def test_the_public_names_are_these_and_no_others() -> None:
@@ -26,7 +29,7 @@ def test_an_unknown_name_is_an_ordinary_attribute_error() -> None:
 
 
 def test_no_public_name_hides_a_folder_of_the_package() -> None:
-    for folder in ("data", "models", "runs", "training", "report", "cli"):
+    for folder in ("data", "models", "ops", "runs", "summary", "training", "report", "cli"):
         module = importlib.import_module(f"striate.{folder}")
         assert getattr(striate, folder) is module
 

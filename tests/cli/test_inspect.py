@@ -84,6 +84,11 @@ def no_network(classes):
 """
 
 
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.training.measure.SECONDS", 0)
+
+
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a folder with somebody's networks in own_networks.py."""

@@ -43,7 +43,7 @@ def test_a_convolution_is_explained_in_full() -> None:
         "receptive field 1 + (5 - 1)*1 = 5 pixels of the input",
         "its stride 1*1 = 1",
         "its offset 0 - 2*1 = -2",
-        "memory 2*10*32*32 values: 81,920 bytes newly made, 24,576 kept for the backward pass",
+        "memory 2*10*32*32 values: 81,920 bytes newly made, 0 kept for the backward pass",
     ]
 
 

@@ -95,6 +95,13 @@ def test_a_misfit_inside_of_the_network_has_no_input_that_works() -> None:
     assert hint == "No other size of input was found to work: these layers do not go together."
 
 
+def test_nothing_left_of_the_input_is_said() -> None:
+    network = Does(lambda net, x: net.conv(x[:, :, 4:]), conv=nn.Conv2d(1, 1, 3, padding=2))
+    message, hint = said(network, (1, 4, 4))
+    assert message == "conv (Conv2d), given 1x0x4: nothing is left of the input 1x4x4"
+    assert hint == "Give a larger input."
+
+
 def test_a_picture_without_its_channels_is_not_taken_for_a_batch() -> None:
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
     assert network(torch.zeros(1, 28, 28)).shape == (4, 26, 26)  # which torch does

@@ -115,6 +115,21 @@ def test_activations_grow_with_the_batch_and_parameters_do_not() -> None:
     assert ten.layers[1].memory.training == 10 * one.layers[1].memory.training > 0
 
 
+@pytest.mark.parametrize(
+    ("network", "shape", "stored", "alive"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)), (1, 9, 9), 40 + 148, 81 + 196 + 196),
+        (nn.Sequential(nn.Linear(100, 80), nn.ReLU(inplace=True)), (100,), 8080, 100 + 80),
+        (nn.Sequential(nn.Linear(100, 80), nn.BatchNorm1d(80)), (100,), 8080 + 320, 100 + 80 + 80),
+    ],
+)  # fmt: skip
+def test_inference_holds_the_network_and_what_lives_at_once(
+    network: nn.Module, shape: tuple[int, ...], stored: int, alive: int
+) -> None:
+    counted = 8 * sum(isinstance(module, nn.BatchNorm1d) for module in network)  # of batches, 64 bits
+    assert inspect(network, shape, batch=7).memory.inference == 4 * (stored + 7 * alive) + counted
+
+
 # ---- what fits and what is lost ---------------------------------------------------------------------
 
 SENTENCE = (
@@ -228,6 +243,12 @@ def test_an_operator_without_a_rule_is_named_and_its_count_is_no_silent_0() -> N
     found = inspect(Does(lambda _, x: torch.fft.fft2(x).abs()), (1, 8, 8))
     assert found.layers[0].uncounted
     assert "cannot be counted" in found.warnings[0]
+
+
+def test_a_result_without_values_sees_nothing() -> None:
+    found = inspect(Does(lambda _, x: x[:, :, 4:]), (1, 4, 4))
+    assert found.layers[0].output == (1, 0, 4)
+    assert found.layers[0].receptive_field is None
 
 
 def test_lazy_layers_get_their_sizes_and_the_network_stays_lazy() -> None:
@@ -352,7 +373,8 @@ def test_a_network_is_never_changed(forward: Any, works: bool) -> None:
     assert not torch.nn.modules.module._global_forward_pre_hooks
 
 
-def test_building_by_name_leaves_the_random_state() -> None:
+def test_building_by_name_leaves_the_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.training.measure.SECONDS", 0)
     before = torch.get_rng_state()
     striate.inspect("lenet5")
     striate.inspect("lenet5", measure=True, batch=2)

@@ -36,8 +36,8 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, int]:
     conv: Any = nn.Conv2d if axes == 2 else nn.Conv1d
     pool: Any = nn.MaxPool2d if axes == 2 else nn.MaxPool1d
     mean: Any = nn.AvgPool2d if axes == 2 else nn.AvgPool1d
-    layers: list[nn.Module] = []
-    for _ in range(draw(st.integers(1, 3))):
+    layers: list[nn.Module] = [conv(channels, channels, draw(st.integers(1, 3)))]
+    for _ in range(draw(st.integers(0, 3))):
         kernel, stride = draw(st.integers(1, 5)), draw(st.integers(1, 3))
         if draw(st.booleans()):
             layers.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from typing import Any
@@ -16,6 +17,11 @@ from striate.summary.result import Inspected
 from striate.training import measure
 from striate.training.measure import loss_of, measured, real_step
 from striate.training.optim import RULES
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "SECONDS", 0)
 
 
 def small() -> nn.Module:
@@ -57,11 +63,11 @@ class Returns(nn.Module):
 
 
 def test_outputs_of_any_form_make_one_loss() -> None:
-    y = torch.ones(2, 3)
-    assert loss_of(y) == 1
-    assert (
-        loss_of({"a": y, "b": [2 * y, torch.tensor([7])], "c": None}) == 3
-    )  # whole numbers have no gradient
+    y = torch.ones(2, 4)  # nothing is learned yet: the logarithm of the number of classes
+    assert float(loss_of(y)) == pytest.approx(math.log(4))
+    several = {"a": y, "b": [2 * y, torch.tensor([7])], "c": None}  # whole numbers have no gradient
+    assert float(loss_of(several)) == pytest.approx(2 * math.log(4))
+    assert float(loss_of(torch.tensor([1.0, 3.0]))) == 2
     found = inspect(Returns(lambda y: {"a": y, "b": (y, y)}), (4,), batch=2)
     assert measured(found, Returns(lambda y: {"a": y, "b": (y, y)})).measured is not None
 
@@ -103,24 +109,26 @@ def test_more_memory_than_there_is_is_not_tried(monkeypatch: pytest.MonkeyPatch)
 GROWTH = """
 import torch
 from torch import nn
-from striate.training.measure import real_step
+from striate.training import measure
+
+measure.SECONDS = 0
 
 class Holds(nn.Module):
     def __init__(self):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
     def forward(self, x):
-        return (x.expand(500, 200_000) * self.scale).tanh()  # two tensors of 400 MB, and gradients
+        return (x.expand(500, 75_000) * self.scale).tanh().mean()  # tensors of 150 MB, 2 to 4 at once
 
-real_step(nn.Linear(2, 2), torch.ones(2, 2))  # what torch itself takes at first
-print(real_step(Holds(), torch.ones(1, 1))[1])
+measure.real_step(nn.Linear(2, 2), torch.ones(2, 2))  # what torch itself takes at first
+print(measure.real_step(Holds(), torch.ones(1, 1))[1])
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the memory of a process")
 def test_the_growth_of_a_step_is_that_of_its_tensors() -> None:
     out = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True)
-    assert 0.8e9 < int(out.stdout) < 1.3e9
+    assert 300e6 < int(out.stdout) < 650e6
 
 
 def test_a_system_that_does_not_tell_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

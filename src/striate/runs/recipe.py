@@ -34,7 +34,7 @@ class Recipe:
     task: Literal["classification", "regression"] = "classification"
     """What to predict: a class, or a number from a CSV's label column."""
     model: str | None = None
-    """mlp, lenet5, resnet20, resnet18, or yourpackage.module:function."""
+    """mlp, lenet5, vgg11 to vgg19_bn, resnet18 to resnet152, or yours as package.module:name."""
     size: Annotated[int, Ge(4), Le(2048)] | None = None
     """Side of the square the network sees, in pixels."""
     fit: Literal["crop", "pad", "squash"] | None = None

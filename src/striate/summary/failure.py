@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from striate import taps
-from striate.errors import ModelError, StriateError
+from striate.errors import ModelError
 from striate.summary.rows import tensors
 from striate.summary.smallest import axes_of, smallest, works
 from striate.summary.table import by
@@ -74,21 +74,24 @@ def _check_batch(lines: Iterable[Line]) -> None:
 
 def explain(
     error: BaseException, trace: Trace, model: nn.Module, shape: Shape, dtype: torch.dtype
-) -> StriateError:
+) -> ModelError:
     """Say in two lines why a network failed on the meta device.
 
     error: what it raised; trace: how far it came; shape: of the input, without the batch.
     Raises the error itself where the network runs by itself, and so the trace is at fault.
     """
-    if isinstance(error, StriateError):
-        return error
+    where, module, given = _place(trace.rows, model)
+    if given and 0 in given[0]:
+        return ModelError(
+            f"{where}, given {by(given[0][1:])}: nothing is left of the input {by(shape)}",
+            "Give a larger input.",
+        )
     if works(model, shape, dtype):
         raise error
     try:
         _check_batch(trace.lines)
     except ModelError as better:
         return better
-    where, module, given = _place(trace.rows, model)
     text, line = " ".join(str(error).split()), _line(error)
     said = " and ".join(by(one[1:]) for one in given[:3] if one[1:])
     where += f", given {said}" if said else ""

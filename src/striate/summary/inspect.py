@@ -136,11 +136,11 @@ def _trace(model: nn.Module, shape: Shape) -> tuple[torch.Tensor, Traced]:
         trace = Trace(model)
         try:
             traced = trace.run(x, range(_first_place(x), x.dim()))
-            failure.check_result(model, traced)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's forward may raise anything
             if failed is None or len(trace.lines) > len(failed[1].lines):  # what went further knew more
                 failed = error, trace, dtype
         else:
+            failure.check_result(model, traced)
             return x, traced
     assert failed is not None
     raise failure.explain(failed[0], failed[1], model, shape, failed[2]) from failed[0]
@@ -192,7 +192,7 @@ def _layers(traced: Traced, batch: int, saved: dict[str, int], places: int) -> t
         new = [parameter for parameter in line.parameters if id(parameter) not in counted]
         earlier = [counted[id(p)] for p in line.parameters if id(p) in counted]
         counted.update((id(parameter), line.name) for parameter in new)
-        sees = receptive.field(line.sees) if pictured and isinstance(line.sees, tuple) else None
+        is_followed = pictured and isinstance(line.sees, tuple) and 0 not in line.output
         layers.append(
             Layer(
                 name=line.name,
@@ -209,7 +209,7 @@ def _layers(traced: Traced, batch: int, saved: dict[str, int], places: int) -> t
                 other_operations=line.other_operations,
                 uncounted=tuple(line.uncounted),
                 memory=LayerMemory(saved.get(line.name, 0), line.made * batch),
-                receptive_field=sees,
+                receptive_field=receptive.field(line.sees) if is_followed else None,
                 dense_parameters=_dense(line),
                 **_fit(_window(line), places),
             )

@@ -38,6 +38,8 @@ def _numbers(field: str) -> Callable[[Layer], str]:
     def write(layer: Layer) -> str:
         found = layer.receptive_field
         numbers = () if found is None else getattr(found, field)
+        if set(numbers) == {None}:  # units that are not evenly spaced, such as those of a dense layer
+            return ""
         return same(["?" if number is None else f"{number:g}" for number in numbers])
 
     return write

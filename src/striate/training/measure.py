@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
@@ -73,8 +74,8 @@ def real_step(model: nn.Module, x: Tensor, *, optimizer: str = "momentum") -> tu
     """Train a network for a few steps on the spot: plain torch, on the CPU, at rate 0.
 
     model: is changed; x: a batch, (N, ...); optimizer: one of striate's rules.
-    Returns: the median seconds of a step, and the bytes by which the first two made the process grow at their
-    peak (0 where the system does not tell).
+    Returns: the median seconds of a step, and the bytes by which the first made the process grow at its peak
+    (0 where the system does not tell).
     """
     model.train()
     if any(is_lazy(parameter) for parameter in model.parameters()):
@@ -90,17 +91,18 @@ def real_step(model: nn.Module, x: Tensor, *, optimizer: str = "momentum") -> tu
         loss_of(model(x)).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         times.append(time.perf_counter() - started)
-        if len(times) == 2:  # the first makes the optimiser's own memory
-            growth = max(0, _status("VmHWM") - before) if before else 0
+        if len(times) == 1 and before:
+            growth = max(0, _status("VmHWM") - before)
     return statistics.median(times[1:]), growth
 
 
 def loss_of(outputs: object) -> Tensor:
-    """Make one number of whatever a network returns: the mean of every output, added up."""
+    """Make one number of whatever a network returns: as if each output held the scores of classes, axis 1."""
     found = [
         leaf for leaf in tree_leaves(outputs) if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
     ]
-    return torch.stack([leaf.float().mean() for leaf in found]).sum()
+    losses = [-F.log_softmax(leaf, 1).mean() if leaf.dim() > 1 else leaf.mean() for leaf in found]
+    return torch.stack([loss.float() for loss in losses]).sum()
 
 
 def _reset() -> int:
