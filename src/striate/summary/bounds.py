@@ -58,7 +58,7 @@ def spelled(axis: Axis) -> Axis:
 def evenly(axis: Axis, step: int | None = None) -> Axis:
     """Find out whether units are evenly spaced; step: what is taken for true of a single one."""
     dim = axis.dim
-    if dim is None or axis.step is not None:
+    if dim is None or axis.step is not None or 0 in axis.first.shape:
         return axis
     n = max(axis.first.shape[dim], axis.last.shape[dim])
     if n > 1:
@@ -129,7 +129,7 @@ def read(axis: Axis, dim: int, n: int, places: Tensor, *, fill: bool = False) ->
 
 def slide(axis: Axis, dim: int, n: int, units: int, window: tuple[int, int, int, int]) -> Axis:
     """Put windows on an axis of n values; window: kernel, stride, padding before, dilation."""
-    if window == (1, 1, 0, 1) or is_flat(axis, dim):
+    if is_flat(axis, dim) or (window == (1, 1, 0, 1) and units == n):
         return axis
     kernel, stride, padding, dilation = window
     if axis.dim == dim and axis.step is not None:
@@ -141,12 +141,13 @@ def slide(axis: Axis, dim: int, n: int, units: int, window: tuple[int, int, int,
 
 
 def slide_transposed(axis: Axis, dim: int, n: int, units: int, window: tuple[int, int, int, int]) -> Axis:
+    """Put the windows of a transposed convolution on an axis of n values."""
     kernel, stride, padding, dilation = window
-    if stride == 1:
-        return slide(axis, dim, n, units, (kernel, 1, dilation * (kernel - 1) - padding, dilation))
     # Output u is fed by input j through tap t where u = j stride - padding + t dilation.
     reach = torch.arange(units)[:, None] + padding - dilation * torch.arange(kernel)
-    return read(axis, dim, n, torch.where(reach % stride == 0, reach.div(stride, rounding_mode="floor"), -1))
+    fed = torch.where(reach % stride == 0, reach.div(stride, rounding_mode="floor"), -1)
+    holes = ((fed < 0) | (fed >= n)).all(1).any()  # values that nothing feeds
+    return evenly(read(axis, dim, n, fed, fill=bool(holes)))
 
 
 def padded(axis: Axis, dim: int, n: int, units: int, before: int, seen: Seen) -> Axis:
@@ -356,7 +357,7 @@ def catenate(pieces: Sequence[tuple[Sequence[int], Seen | None]], dim: int, out:
 def _side_by_side(several: Sequence[Tensor | None], sizes: Sequence[int], dim: int, nothing: int) -> Tensor:
     rank = next(bounds.dim() for bounds in several if bounds is not None)
     filled = [torch.full([1] * rank, nothing) if bounds is None else bounds for bounds in several]
-    shape: Sequence[int] = torch.broadcast_shapes(*(_with(bounds.shape, dim, 1) for bounds in filled))
+    shape: Sequence[int] = torch.broadcast_shapes(*(_with(bounds.shape, dim, 1) for bounds in filled))  # type: ignore[no-untyped-call]
     if math.prod(shape) * sum(sizes) > LARGEST:
         raise Unknown("too many values")
     return torch.cat(

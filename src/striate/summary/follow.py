@@ -33,7 +33,7 @@ from striate.summary.bounds import (
 from striate.summary.rows import tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 aten = torch.ops.aten
 
@@ -349,32 +349,40 @@ def _windows_as_columns(call: Call) -> Seen:
 
 
 def _pick(call: Call) -> Seen:
-    """Put values elsewhere along an axis: flip, roll, repeat, index_select."""
-    x, given, rank = call.x, call.given, call.out[0].dim()
-    seen = tuple(to_rank(axis, rank) for axis in call.main)
-    if call.name == "flip":
-        changed = {dim % rank: torch.arange(x.shape[dim]).flip(0) for dim in given["dims"]}
-    elif call.name == "roll":
-        if not given["dims"]:
-            raise Unknown(call.name)
-        shifts = dict(zip(given["dims"], given["shifts"], strict=True))
-        changed = {dim % rank: (torch.arange(x.shape[dim]) - by) % x.shape[dim] for dim, by in shifts.items()}
-    elif call.name == "repeat":
-        sizes = [1] * (rank - x.dim()) + list(x.shape)
-        changed = {
-            i: torch.arange(n * by) % n
-            for i, (n, by) in enumerate(zip(sizes, given["repeats"], strict=True))
-            if by > 1
-        }
-    elif given["index"].is_meta:
-        raise Unknown(call.name)
-    else:
-        changed = {given["dim"] % rank: given["index"].long()}
-    sizes = [1] * (rank - x.dim()) + list(x.shape)
-    for dim, places in changed.items():
-        n = sizes[dim]
-        seen = tuple(evenly(read(axis, dim - rank, n, places.reshape(-1, 1) % n)) for axis in seen)
+    """Put values elsewhere along axes: flip, roll, repeat, and an index of known numbers."""
+    seen, shape = call.main, list(call.x.shape)
+    if call.name == "repeat":
+        rank = call.out[0].dim()
+        seen = tuple(to_rank(axis, rank) for axis in seen)
+        shape = [1] * (rank - len(shape)) + shape
+    for dim, places in _picked(call, shape):
+        own, n = dim % len(shape) - len(shape), shape[dim]
+        seen = tuple(evenly(read(axis, own, n, (places % n).view(-1, 1))) for axis in seen)
     return seen
+
+
+def _picked(call: Call, shape: Sequence[int]) -> list[tuple[int, Tensor]]:
+    """Say which places are taken along which axes."""
+    given = call.given
+    if call.name == "flip":
+        return [(dim, torch.arange(shape[dim]).flip(0)) for dim in given["dims"]]
+    if call.name == "roll" and given["dims"]:
+        shifts = zip(given["dims"], given["shifts"], strict=True)
+        return [(dim, torch.arange(shape[dim]) - by) for dim, by in shifts]
+    if call.name == "repeat":
+        return [(i, torch.arange(shape[i] * by)) for i, by in enumerate(given["repeats"]) if by > 1]
+    if call.name == "index_select":
+        return [(given["dim"], _numbers(given["index"]))]
+    if call.name == "index" and sum(index is not None for index in given["indices"]) == 1:
+        return [(i, _numbers(index)) for i, index in enumerate(given["indices"]) if index is not None]
+    raise Unknown(call.name)
+
+
+def _numbers(index: Tensor) -> Tensor:
+    numbers: Tensor = getattr(index, "numbers", index)
+    if numbers.is_meta or numbers.dim() != 1 or numbers.dtype is torch.bool:
+        raise Unknown("index")
+    return numbers.long()
 
 
 def _gated(call: Call) -> Seen:
@@ -414,7 +422,7 @@ VIEWS = _names(
 )
 SAFE = {"unsafe_split": aten.split.Tensor, "unsafe_split_with_sizes": aten.split_with_sizes.default}
 # They put a value into a mask.
-MASKS = _names("masked_fill where full full_like new_full fill scalar_tensor _to_copy")
+MASKS = _names("masked_fill where full full_like new_full fill scalar_tensor")
 REDUCTIONS = _names(
     "sum mean amax amin max min argmax argmin prod std var any all norm linalg_vector_norm logsumexp "
     "std_mean var_mean aminmax count_nonzero median nanmedian nansum"
@@ -431,7 +439,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys((*count.SOFTMAXES, *_names("sort topk")), _along),
     **dict.fromkeys(_names("cumsum cumprod logcumsumexp cummax cummin"), _running),
     **dict.fromkeys(PRODUCTS, _product),
-    **dict.fromkeys(_names("flip roll repeat index_select"), _pick),
+    **dict.fromkeys(_names("flip roll repeat index_select index"), _pick),
     **dict.fromkeys(_names("view _unsafe_view reshape _reshape_copy"), _reshape),
     **dict.fromkeys(_names("permute transpose t"), _permute),
     **{f"{kind}_pad{axes}d": _mirror for kind in ("reflection", "replication") for axes in (1, 2, 3)},

@@ -39,34 +39,37 @@ def field(seen: Seen) -> ReceptiveField:
     """Sum up what a tensor's units see; the channels of one place are one unit."""
     places = {axis.dim for axis in seen}
     found = [_field(axis, places) for axis in seen]
-    return ReceptiveField(*(tuple(column) for column in zip(*found, strict=True))) if found else EMPTY
-
-
-EMPTY = ReceptiveField((), (), ())
+    if any(size == 0 for size, _, _ in found):  # no row: no pixel at all
+        found = [(0, None, 0)] * len(found)
+    size, stride, offset = zip(*found, strict=True) if found else ((), (), ())
+    return ReceptiveField(size, stride, offset)
 
 
 def _field(axis: Axis, places: set[int | None]) -> tuple[int, int | None, int]:
     """Give the size of the widest units, their stride and the offset of unit 0."""
     first, last, rank = axis.first, axis.last, axis.first.dim()
-    if axis.dim is not None:
-        channels = [i - rank for i in range(rank) if i - rank not in places]
-        first, last = (first.amin(channels), last.amax(channels)) if channels else (first, last)
+    own = axis.dim
+    if own is not None and (channels := [i - rank for i in range(rank) if i - rank not in places]):
+        first, last = first.amin(channels, keepdim=True), last.amax(channels, keepdim=True)
+    size = max(int((last - first).max()) + 1, 0)
+    if own is not None and (others := [i - rank for i in range(rank) if i - rank != own]):
+        first, last = first.amin(others), last.amax(others)
     first, last = torch.broadcast_tensors(first, last)  # type: ignore[no-untyped-call]
     first, last = first.flatten(), last.flatten()
-    size = int((last - first).max()) + 1
-    if size <= 0:
-        return 0, None, 0
     start = int(first[0]) if first[0] <= last[0] else 0
-    if axis.step is not None:
-        return (size, axis.step, start) if len(first) == 1 else (size, None, start)
-    widest = ((last - first) == size - 1).nonzero().flatten()
-    if axis.dim is None or len(widest) < 2:
+    if size == 0 or int((last - first).max()) + 1 != size:
         return size, None, start
-    one, other = int(widest[0]), int(widest[1])
-    step, rest = divmod(int(first[other] - first[one]), other - one)
+    if axis.step is not None:
+        return size, axis.step, start
+    # Units at the border may see less; the others make the formula.
+    widest = (last - first == size - 1).nonzero().flatten()
+    one, other = int(widest[0]), int(widest[-1])
+    if own is None or len(widest) < 2 or len(widest) != other - one + 1:
+        return size, None, start
+    step = int(first[one + 1] - first[one])
     boxes = int(first[one]) + (torch.arange(len(first)) - one) * step
-    inside = bool(((boxes <= first) & (last <= boxes + size - 1) | (first > last)).all())
-    if step == 0 or rest or not inside or bool((first[widest] != boxes[widest]).any()):
+    is_inside = (boxes <= first) & (last < boxes + size) | (first > last)
+    if step == 0 or not is_inside.all() or (first != boxes)[one:other].any():
         return size, None, start
     return size, step, int(boxes[0])
 
@@ -82,9 +85,9 @@ def seen_by(
     known = [one for tensor in read if (one := seen(tensor)) is not None]
     name = func.overloadpacket.__name__
     name = name.removesuffix("_") or name
-    if name in MASKS and any(_hides(value) for value in (*args, *kwargs.values())):
+    if any(_hides(value) for value in (read if name not in MASKS else (*read, *args, *kwargs.values()))):
         raise Unknown("mask")
-    if not known or name in CONSTANTS:
+    if not known or name in CONSTANTS or not any(tensor.numel() for tensor in tensors(out)):
         return None
     if not any(known):
         return [()] * len(tensors(out))  # an input without places
@@ -101,5 +104,6 @@ def seen_by(
 def _hides(value: Any) -> bool:
     """Tell whether a value takes away what is seen: added to a score, it leaves a softmax no weight."""
     if isinstance(value, Tensor):
-        return not value.is_meta and value.is_floating_point() and bool((value <= HIDES).any())
+        numbers = getattr(value, "numbers", value)
+        return not numbers.is_meta and numbers.is_floating_point() and bool((numbers <= HIDES).any())
     return isinstance(value, (int, float)) and value <= HIDES

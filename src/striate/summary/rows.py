@@ -227,17 +227,23 @@ def joined(function: str, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[
     found = tensors(args)
     if kwargs:
         found += tensors(kwargs)
-    if len({tensor.is_meta for tensor in found if tensor.dim()}) < 2:
+    if len({tensor.is_meta for tensor in found}) < 2 or all(t.is_meta or not t.dim() for t in found):
         return args, kwargs
     if function in {"__getitem__", "__setitem__"}:
         args = (args[0], _places(args[1]), *args[2:])
     writes = function == "__setitem__" or (function.endswith("_") and function.rstrip("_") + "_" == function)
     if (writes or function in IN_PLACE) and not args[0].is_meta:
         swap_tensors(args[0], args[0].to("meta"))  # type: ignore[no-untyped-call]
-    args, kwargs = tree_map_only(
-        Tensor, lambda tensor: tensor.to("meta") if tensor.dim() else tensor, (args, kwargs)
-    )
+    args, kwargs = tree_map_only(Tensor, _without_numbers, (args, kwargs))
     return args, kwargs
+
+
+def _without_numbers(tensor: Tensor) -> Tensor:
+    if tensor.is_meta or not tensor.dim():
+        return tensor
+    shape = tensor.to("meta")
+    shape.numbers = tensor  # type: ignore[attr-defined]  # an index shows what is picked
+    return shape
 
 
 def _places(index: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.ops.size import Axis
@@ -67,6 +68,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._live = 0
         self._memories: dict[int, _Memory] = {}
         self._parameters = {id(parameter): parameter for parameter in model.parameters()}
+        stored = (tensor for tensor in (*model.parameters(), *model.buffers()) if not is_lazy(tensor))
+        self._stored = {tensor.untyped_storage()._cdata for tensor in stored}  # noqa: SLF001 - its address
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -175,7 +178,9 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return [None] * len(made)
         # Statistics beside the result have other axes.
         return [
-            one if all(axis.first.dim() == tensor.dim() for axis in one) else UNKNOWN
+            (one if all(axis.first.dim() == tensor.dim() for axis in one) else UNKNOWN)
+            if tensor.numel()
+            else None
             for one, tensor in zip(sees, made, strict=True)
         ]
 
@@ -231,6 +236,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _remember(self, tensor: Tensor, line: Line | None = None, size: int | None = None) -> _Memory:
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes() if size is None else size  # noqa: SLF001
+        if key in self._stored:  # a view of a weight takes nothing
+            size = 0
         self._live += size
         self.peak = max(self.peak, self._live)
 
