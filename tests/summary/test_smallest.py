@@ -81,6 +81,7 @@ def last(features: int) -> nn.Module:
         (nn.LSTM(16, 4, batch_first=True), (10, 15), (1, 16)),
         (nn.MaxPool1d(9), (3, 8), (3, 9)),
         (Does(lambda _, x: x.view(-1, 5)), (3, 4, 4), (3, 5, 5)),
+        (Does(lambda net, x: net.conv(x.mean(1, True)), conv=nn.Conv2d(1, 2, 3)), (4, 2, 2), (4, 3, 3)),
     ],
 )
 def test_known_answers(network: nn.Module, given: Any, expected: Any) -> None:

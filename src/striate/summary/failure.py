@@ -143,7 +143,7 @@ def _needs_values(error: BaseException, text: str) -> bool:
     return False
 
 
-NO_RULE = ("no fake impl or Meta kernel", "from the 'Meta' backend")
+NO_RULE = ("fake impl", "from the 'Meta' backend")
 TOO_LARGE = ("overflow",)
 
 

@@ -6,7 +6,7 @@ import math
 import operator
 import random
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +52,9 @@ def inspect(
     failure.check_signature(model)
     with undisturbed():
         own = _copy(model)
-        x, traced = _trace(own.eval(), shape)
+        x, traced = _trace(_mode(own, training=False), shape)
         many = torch.empty(batch, *shape, dtype=x.dtype, device="meta")
-        saved, step, trouble = _train(own.train(), many, optimizer)
+        saved, step, trouble = _train(_mode(own, training=True), many, optimizer)
         layers = _layers(traced, batch, saved, places=x.dim() - _first_place(x))
         if strict:
             _refuse(layers)
@@ -121,6 +121,12 @@ def _copy(model: nn.Module) -> nn.Module:
             f"{type(model).__name__} cannot be copied: {failure.words(error)}",
             "Inspection works on a copy. Keep what copy.deepcopy refuses out of the module.",
         ) from error
+
+
+def _mode(model: nn.Module, *, training: bool) -> nn.Module:
+    with suppress(NotImplementedError):  # what torch.export made has one mode only
+        model.train(training)
+    return model
 
 
 def _first_place(x: torch.Tensor) -> int:

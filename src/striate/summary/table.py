@@ -216,10 +216,11 @@ def _memory(inspected: Inspected) -> Iterator[tuple[str, str]]:
             f"optimiser ({inspected.optimizer})": memory.optimizer,
             "input": memory.input,
             "kept for the backward pass": memory.activations,
-            "passing": memory.temporary,
+            "for a moment": memory.temporary,
         }
         listed = ", ".join(f"{name} {size(value)}" for name, value in parts.items() if value)
-        yield "training", f"{size(memory.training) or '0 B'} {at}{': ' * bool(listed)}{listed}"
+        apart = " (not all at once)" if sum(parts.values()) > memory.training else ""
+        yield "training", f"{size(memory.training) or '0 B'} {at}{': ' * bool(listed)}{listed}{apart}"
     yield "inference", f"{size(memory.inference) or '0 B'} {at}"
 
 
