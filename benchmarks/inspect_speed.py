@@ -64,12 +64,11 @@ def main() -> None:
         times = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
         mine, other = (statistics.median(column) for column in zip(*times, strict=True))
         ratios = sorted(b / a for a, b in times)
-        print(
-            f"{what}: striate {mine * 1000:.0f} ms, torchinfo {other * 1000:.0f} ms: {other / mine:.2f} times "
-            f"as fast (rounds {ratios[0]:.2f} to {ratios[-1]:.2f}; first calls {first[0] * 1000:.0f} and "
-            f"{first[1] * 1000:.0f} ms)"
-        )
-    print(subprocess.run([sys.executable, "-c", ADDED], check=True, capture_output=True, text=True).stdout.strip())
+        print(f"{what}: striate {mine * 1000:.0f} ms, torchinfo {other * 1000:.0f} ms,", end=" ")
+        print(f"{other / mine:.2f} times as fast (rounds {ratios[0]:.2f} to {ratios[-1]:.2f};", end=" ")
+        print(f"first calls {first[0] * 1000:.0f} and {first[1] * 1000:.0f} ms)")
+    added = subprocess.run([sys.executable, "-c", ADDED], check=True, capture_output=True, text=True)
+    print(added.stdout.strip())
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ def _plain(*several: Any) -> None:
             and tensor.dtype is dtype
             and dtype.is_floating_point
             and tensor.is_contiguous()
+            and tensor.numel()
         ):
             raise _Special
 
@@ -123,7 +124,9 @@ def _wanted(grad: Tensor, shapes: Sequence[Any], wanted: Sequence[bool]) -> tupl
 
 def _batch_norm(x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
     _plain(x, *rest[:4])
-    kept = x.shape[1] if rest[4] else 0
+    if x.dtype not in {torch.float32, torch.float64} or x.numel() == x.shape[1]:
+        raise _Special
+    kept = x.shape[1] if rest[4] else 0  # of fixed statistics a processor keeps nothing
     return _like(x, x.shape), _like(x, (kept,)), _like(x, (kept,))
 
 
@@ -154,7 +157,7 @@ def _product_and_sum(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def _concatenate(several: Sequence[Tensor], dim: int = 0) -> Tensor:
     _plain(*several)
     first = several[0]
-    if any(x.dim() != first.dim() or x.dim() == 0 for x in several):
+    if any(x.dim() != first.dim() or x.dim() == 0 for x in several) or not -first.dim() <= dim < first.dim():
         raise _Special
     shape = list(first.shape)
     dim %= first.dim()
@@ -166,13 +169,16 @@ def _concatenate(several: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def _mean(x: Tensor, dims: Sequence[int] | None = None, keep: bool = False) -> Tensor:
     _plain(x)
-    gone = {dim % x.dim() for dim in dims} if dims else set(range(x.dim()))
+    rank = x.dim()
+    gone = {dim % rank for dim in dims if -rank <= dim < rank} if dims else set(range(rank))
+    if dims and len(gone) < len(dims):
+        raise _Special
     return _like(x, [1 if i in gone else n for i, n in enumerate(x.shape) if keep or i not in gone])
 
 
-def _softmax(x: Tensor, _dim: int, wider: bool) -> Tensor:
+def _softmax(x: Tensor, dim: int, wider: bool) -> Tensor:
     _plain(x)
-    if wider:
+    if wider or not -x.dim() <= dim < x.dim():
         raise _Special
     return _like(x, x.shape)
 
@@ -249,7 +255,7 @@ _ONE = [
     "sgn",
 ]
 _SCALAR = [aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.pow.Tensor_Scalar]
-_SCALAR += [aten.add.Scalar, aten.mul.Scalar, aten.div.Scalar, aten.clamp.default, aten.clamp_min.default]
+_SCALAR += [aten.add.Scalar, aten.mul.Scalar, aten.div.Scalar, aten.clamp_min.default]
 _BACKWARD = [aten.threshold_backward.default, aten.sigmoid_backward.default, aten.tanh_backward.default]
 _BACKWARD += [aten.gelu_backward.default, aten.silu_backward.default, aten.hardswish_backward.default]
 _BACKWARD += [
