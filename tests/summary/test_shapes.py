@@ -172,6 +172,8 @@ def test_layer_norm(size: tuple[int, ...]) -> None:
     x = tensor(*size)
     agrees(aten.native_layer_norm.default, x, size[-1:], tensor(size[-1]), tensor(size[-1]), 1e-5)
     agrees(aten.native_layer_norm.default, x, list(size), None, None, 1e-5)
+    agrees(aten.native_layer_norm.default, x, [7], tensor(7), tensor(7), 1e-5)
+    agrees(aten.native_layer_norm.default, x, size[-1:], tensor(7), None, 1e-5)
 
 
 def test_a_view_that_is_not_contiguous_is_torchs() -> None:

@@ -137,6 +137,9 @@ def _batch_norm_backward(grad: Tensor, x: Tensor, *rest: Any) -> tuple[Tensor | 
 
 def _layer_norm(x: Tensor, normalized: Sequence[int], *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
     _plain(x, *rest[:2])
+    own = x.shape[x.dim() - len(normalized) :]
+    if tuple(normalized) != own or any(part is not None and part.shape != own for part in rest[:2]):
+        raise _Special
     kept = (*x.shape[: x.dim() - len(normalized)], *[1] * len(normalized))
     return _like(x, x.shape), _like(x, kept), _like(x, kept)
 
