@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,6 +63,8 @@ MODELS: dict[str, Known] = {
     "resnet152": Known(resnet152, COLOUR224, 1000, 2015, RESIDUAL),
 }
 
+WIDTHS = re.compile(r"mlp(-[1-9]\d{0,6})+")  # mlp-300-100: a perceptron with these hidden widths
+
 # How a user gives what a builder may ask for.
 GIVEN_BY = {"classes": "--classes N", "channels": "--input CxHxW", "size": "--input CxHxW"}
 
@@ -71,11 +75,13 @@ def build(
     classes: int | None = None,
     channels: int | None = None,
     size: int | None = None,
+    small: bool = False,
 ) -> nn.Module:
     """Build a network by name, by ``package.module:name``, or from a function; a module is returned as it is.
 
     The function is called with whichever of classes, channels and size its signature names (none is fine);
     what is None here is left to its own default. Under ``torch.device("meta")`` ours take no memory.
+    small: ask for the stem that keeps small pictures large; ModelError where the builder names no ``small``.
     Raises ModelError when it cannot be found, lacks one of the three, raises, or returns no nn.Module.
 
     >>> build("lenet5", classes=26).output
@@ -86,7 +92,8 @@ def build(
         return found
     name = model if isinstance(model, str) else getattr(model, "__qualname__", repr(model))
     try:
-        built = found(**_arguments(name, found, {"classes": classes, "channels": channels, "size": size}))
+        given = _arguments(name, found, {"classes": classes, "channels": channels, "size": size})
+        built = found(**given, **_stem(name, found, small=small))
     except ModelError:
         raise
     except (Exception, SystemExit) as error:
@@ -103,7 +110,19 @@ def build(
 
 def is_ours(model: str) -> bool:
     """Tell whether opening this model runs no code but striate's own."""
-    return model in MODELS
+    return known(model) is not None
+
+
+def known(name: str) -> Known | None:
+    """Give what is known of a network of ours, ``mlp-WIDTH-...`` of any widths included; else None.
+
+    >>> known("mlp-100").builder(classes=26, channels=1, size=16)[1]
+    Linear(in_features=256, out_features=100, bias=True)
+    """
+    if WIDTHS.fullmatch(name):
+        widths = tuple(map(int, name.split("-")[1:]))
+        return dataclasses.replace(MODELS["mlp"], builder=partial(mlp, widths=widths))
+    return MODELS.get(name)
 
 
 def find(name: str) -> Builder | nn.Module:
@@ -112,8 +131,9 @@ def find(name: str) -> Builder | nn.Module:
     >>> find("lenet5") is lenet5
     True
     """
-    if name in MODELS:
-        return MODELS[name].builder
+    ours = known(name)
+    if ours is not None:
+        return ours.builder
     module_name, colon, path = name.partition(":")
     if not colon or not path or not module_name:
         raise ModelError(
@@ -148,6 +168,18 @@ def _arguments(name: str, builder: Builder, offered: dict[str, int | None]) -> d
         square = " (size is the side of a square picture)" if "size" in missing else ""
         raise ModelError(f"The model {name} needs {', '.join(missing)}.", f"Give {flags}{square}.")
     return {n: value for n, value in offered.items() if n in named and value is not None}
+
+
+def has_small_stem(builder: Builder | nn.Module) -> bool:
+    """Tell whether a network's first layers can be asked to keep small pictures large."""
+    return not isinstance(builder, nn.Module) and "small" in inspect.signature(builder).parameters
+
+
+def _stem(name: str, builder: Builder, *, small: bool) -> dict[str, bool]:
+    if small and not has_small_stem(builder):
+        able = [known for known in MODELS if has_small_stem(MODELS[known].builder)]
+        raise ModelError(f"{name} has no small stem.", f"Leave --stem away, or take one of {', '.join(able)}.")
+    return {"small": True} if small else {}
 
 
 def _one_line(error: BaseException) -> str:

@@ -105,10 +105,11 @@ def find(
     if isinstance(model, Run):
         return _of_run(model, shape, classes)
     name = str(model)
-    if isinstance(model, Path) or (name not in registry.MODELS and _is_path(name)):
+    ours = registry.known(name)
+    if isinstance(model, Path) or (ours is None and _is_path(name)):
         return _of_run(load(name, trust=trust), shape, classes)
-    if shape is None and name in registry.MODELS:
-        shape = registry.MODELS[name].input
+    if shape is None and ours is not None:
+        shape = ours.input
     registry.find(name)
     return Network(name, name, _given(shape, name), classes)
 

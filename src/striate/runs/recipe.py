@@ -34,7 +34,15 @@ class Recipe:
     task: Literal["classification", "regression"] = "classification"
     """What to predict: a class, or a number from a CSV's label column."""
     model: str | None = None
-    """mlp, lenet5, vgg11 to vgg19_bn, resnet18 to resnet152, or yours as package.module:name."""
+    """A name of striate models, mlp-300-100 for other widths, or yours as package.module:name."""
+    stem: Literal["standard", "small"] | None = None
+    """First layers: as published, or small, which keep pictures of 32 pixels large."""
+    weights: str | None = None
+    """Start from these: a .safetensors or .pth file, a run folder, or imagenet."""
+    freeze: str | None = None
+    """What keeps the starting weights: body is all but the head; a layer's name, all up to that layer."""
+    lr_bottom: Annotated[float, Gt(0), Le(1)] | None = None
+    """Share of the learning rate that the first layer gets; it rises evenly towards the head's."""
     size: Annotated[int, Ge(4), Le(2048)] | None = None
     """Side of the square the network sees, in pixels."""
     fit: Literal["crop", "pad", "squash"] | None = None
@@ -83,6 +91,10 @@ class Recipe:
     """Share of the pictures kept for the final test, where the data brings no test split."""
     group: str | None = None
     """CSV column or regular expression on file names: a group's pictures stay on one side of a split."""
+    folds: Annotated[int, Ge(2)] | None = None
+    """Cross-validation: cut the pictures into so many parts, each the test of one training."""
+    fold: Annotated[int, Ge(1)] | None = None
+    """Train only this one of the folds, 1 to folds."""
     precision: Literal["float32", "bfloat16"] | None = None
     """Numbers the network computes with."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

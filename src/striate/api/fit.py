@@ -1,4 +1,4 @@
-"""What each command does, as a function; the command line only parses and prints."""
+"""Training from what was asked to a finished run: check, choose, split, fit, score, tell."""
 
 from __future__ import annotations
 
@@ -16,27 +16,15 @@ import numpy as np
 
 from striate import events
 from striate.data import augment as augmentation
-from striate.data.folders import PICTURES
-from striate.data.listing import any_hidden
-from striate.data.pictures import Pictures, measured, prepare, targets_of
+from striate.data.pictures import Pictures, measured, prepare
 from striate.data.preprocess import Preprocess
 from striate.data.sources import open_source
-from striate.data.store import build, survey
-from striate.errors import (
-    DataError,
-    Diverged,
-    DoesNotFit,
-    Interrupted,
-    ModelError,
-    RecipeError,
-    RunError,
-    did_you_mean,
-)
+from striate.data.store import survey
+from striate.errors import Diverged, Interrupted, RecipeError, RunError
 from striate.files import write_csv, write_text
 from striate.runs import recipe as recipes
 from striate.runs.folder import Run, check_free, new_folder
 from striate.runs.load import load, preprocess_of
-from striate.runs.predict import predict as predict_batch
 from striate.runs.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -44,37 +32,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from striate.data.check import Check
     from striate.data.sources import Source
     from striate.events import Emit
-    from striate.runs.predict import Prediction
-    from striate.summary.result import Inspected
     from striate.training.budget import Budget
     from striate.training.loop import Job
-    from striate.training.metrics import Classified, Measured
-
-__all__ = ["check", "evaluate", "inspect", "load", "predict", "train"]
-
-
-def check(
-    data: str | Path,
-    *,
-    task: str = "classification",
-    val: float | None = None,
-    test: float | None = None,
-    group: str | None = None,
-    seed: int = 0,
-    offline: bool = False,
-    emit: Emit = events.ignore,
-) -> Check:
-    """Look a data set over: counts, sizes, unreadable files, duplicates. Changes no file.
-
-    Raises DataError where there is nothing to train on.
-    """
-    source = open_source(str(data), task=task, group=group, offline=offline, emit=emit)
-    seen = survey(source, emit)
-    small = Preprocess(channels=seen.channels, size=32, fit="squash", dtype=seen.dtype)
-    return prepare(source, seen, small, val=val, test=test, seed=seed, cache=False, emit=emit).check
 
 
 def train(
@@ -116,135 +77,6 @@ def train(
         if longer in given:
             given = dict.fromkeys(shorter) | given
     return _new(asked.replace(**given), own_model, started, None if out is None else Path(out), offline, emit)
-
-
-def evaluate(
-    run: Run,
-    data: str | Path,
-    *,
-    split: str | None = None,
-    offline: bool = False,
-    emit: Emit = events.ignore,
-) -> Classified | Measured:
-    """Score a run on other pictures, prepared as its own were; classes are matched by name.
-
-    split: which part of the data; by default its test split where it has one, else everything.
-    Raises DataError for a class that the run does not know.
-    """
-    from striate.training import task as tasks
-    from striate.training.evaluate import evaluate as score
-
-    info, preprocess, model = run.info, preprocess_of(run), run.model
-    classes = tuple(info["classes"])
-    source = open_source(str(data), task=info["task"], offline=offline, learn=False, emit=emit)
-    unknown = sorted({str(s.target) for s in source.samples} - set(classes)) if classes else []
-    if unknown:
-        raise DataError(
-            f"{data} has classes that {run.path} does not know: {', '.join(unknown[:5])}.",
-            f"Its classes: {', '.join(classes[:12])}.",
-        )
-    seen = survey(source, emit)
-    store = build(source, seen, preprocess, emit=emit)
-    for index, reason in sorted(store.unreadable.items()):
-        emit(events.Warned(f"left out {source.samples[index].name}: {reason}"))
-    splits = [source.samples[i].split for i in store.rows]
-    wanted = split or ("test" if "test" in splits else None)
-    rows = np.array([row for row, name in enumerate(splits) if wanted in {None, name}], np.int64)
-    if not len(rows):
-        raise DataError(
-            f"{data} has no readable pictures in the split {wanted!r}.", "Name another with --split."
-        )
-    if wanted is None and seen.fingerprint(source) == info["data"]["fingerprint"]:
-        told = "The run was trained on most of these pictures: the result is too good (split.csv says which)."
-        emit(events.Warned(told))
-    targets = targets_of(source, store, classes)
-    task = tasks.from_info(info)
-    _, scores = score(
-        model, task, store.pixels, targets, rows, preprocess, precision=run.precision, device="cpu"
-    )
-    return scores
-
-
-def predict(
-    run: Run, paths: Sequence[str | Path], *, csv: str | Path | None = None, emit: Emit = events.ignore
-) -> tuple[list[Prediction], list[tuple[str, str]]]:
-    """Say what pictures show. A folder stands for every picture in it that is not hidden.
-
-    csv: also write ``file,label,probability`` there.
-    Returns: predictions, and (file, reason) for each that could not be read.
-    Raises DataError for a path that does not exist or a folder without pictures.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for impossible names
-            raise DataError(f"{path} does not exist.", "Give pictures, or folders of pictures.")
-        inside = [path]
-        if path.is_dir():
-            found = (p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
-            inside = sorted(p for p in found if not any_hidden(p.relative_to(path).as_posix()))
-        if not inside:
-            raise DataError(f"{path} holds no pictures.", "Give pictures, or folders of pictures.")
-        files += inside
-    predictions, unreadable = [], []
-    for start in range(0, len(files), 64):
-        readable, reasons = predict_batch(run, files[start : start + 64])
-        predictions += readable
-        unreadable += reasons
-        emit(events.Working("predicting", min(len(files), start + 64), len(files)))
-    if csv is not None:
-        rows = [
-            [p.file, str(p.label), "" if p.probability is None else f"{p.probability:.6f}"]
-            for p in predictions
-        ]
-        write_csv(Path(csv), ["file", "label", "probability"], rows)
-    return predictions, unreadable
-
-
-def inspect(
-    model: nn.Module | Run | str | Path,
-    input_shape: Sequence[int] | None = None,
-    *,
-    classes: int | None = None,
-    batch: int | None = None,
-    optimizer: str | None = None,
-    strict: bool = False,
-    measure: bool = False,
-    trust: bool = False,
-) -> Inspected:
-    """Say what a network computes, stores and sees, before it is trained. The network is only read.
-
-    model: a module, a name of ours, ``package.module:name``, or a run (folder).
-    input_shape: without the batch, such as (3, 224, 224); a network of ours and a run know their own.
-    classes: outputs, for a network that is built here.   batch: for the memory; 32, or that of the run.
-    optimizer: for the memory; sgd with momentum, or that of the run.
-    strict: raise DoesNotFit for a layer whose windows do not fill their input.
-    measure: also run a few training steps on this machine.
-    trust: allow a run whose model is code from outside striate.
-    Raises ModelError: the network cannot be built or run; the message names the layer and what would work.
-
-    >>> from torch import nn
-    >>> inspect(nn.Conv2d(3, 10, 5), (3, 32, 32)).layers[0].output
-    (10, 28, 28)
-    """
-    from striate.runs.network import find
-    from striate.summary import inspect as summary
-    from striate.training import measure as real
-    from striate.training.optim import RULES
-
-    with summary.undisturbed():
-        asked = find(model, input_shape, classes=classes, trust=trust)
-        batch, optimizer = asked.batch if batch is None else batch, optimizer or asked.optimizer
-        if optimizer not in RULES:
-            raise RecipeError(f"Unknown optimiser {optimizer!r}.", did_you_mean(optimizer, RULES))
-        try:
-            found = summary.inspect(
-                asked.shapes(), asked.shape, batch=batch, optimizer=optimizer, strict=strict, name=asked.name
-            )
-        except DoesNotFit:
-            raise
-        except ModelError as error:
-            raise asked.explain(error) from error
-        return real.measured(found, asked.build(), asked.pictures) if measure else found
 
 
 def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offline: bool, emit: Emit) -> Run:

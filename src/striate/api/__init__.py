@@ -1,0 +1,8 @@
+"""What each command does, as a function; the command line only parses and prints."""
+
+from striate.api.fit import train
+from striate.api.look import check, inspect
+from striate.api.use import evaluate, predict
+from striate.runs.load import load
+
+__all__ = ["check", "evaluate", "inspect", "load", "predict", "train"]

@@ -1,0 +1,91 @@
+"""Looking, before anything is trained: at the data, and at a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from striate import events
+from striate.data.pictures import prepare
+from striate.data.preprocess import Preprocess
+from striate.data.sources import open_source
+from striate.data.store import survey
+from striate.errors import DoesNotFit, ModelError, RecipeError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import nn
+
+    from striate.data.check import Check
+    from striate.events import Emit
+    from striate.runs.folder import Run
+    from striate.summary.result import Inspected
+
+
+def check(
+    data: str | Path,
+    *,
+    task: str = "classification",
+    val: float | None = None,
+    test: float | None = None,
+    group: str | None = None,
+    seed: int = 0,
+    offline: bool = False,
+    emit: Emit = events.ignore,
+) -> Check:
+    """Look a data set over: counts, sizes, unreadable files, duplicates. Changes no file.
+
+    Raises DataError where there is nothing to train on.
+    """
+    source = open_source(str(data), task=task, group=group, offline=offline, emit=emit)
+    seen = survey(source, emit)
+    small = Preprocess(channels=seen.channels, size=32, fit="squash", dtype=seen.dtype)
+    return prepare(source, seen, small, val=val, test=test, seed=seed, cache=False, emit=emit).check
+
+
+def inspect(
+    model: nn.Module | Run | str | Path,
+    input_shape: Sequence[int] | None = None,
+    *,
+    classes: int | None = None,
+    batch: int | None = None,
+    optimizer: str | None = None,
+    strict: bool = False,
+    measure: bool = False,
+    trust: bool = False,
+) -> Inspected:
+    """Say what a network computes, stores and sees, before it is trained. The network is only read.
+
+    model: a module, a name of ours, ``package.module:name``, or a run (folder).
+    input_shape: without the batch, such as (3, 224, 224); a network of ours and a run know their own.
+    classes: outputs, for a network that is built here.   batch: for the memory; 32, or that of the run.
+    optimizer: for the memory; sgd with momentum, or that of the run.
+    strict: raise DoesNotFit for a layer whose windows do not fill their input.
+    measure: also run a few training steps on this machine.
+    trust: allow a run whose model is code from outside striate.
+    Raises ModelError: the network cannot be built or run; the message names the layer and what would work.
+
+    >>> from torch import nn
+    >>> inspect(nn.Conv2d(3, 10, 5), (3, 32, 32)).layers[0].output
+    (10, 28, 28)
+    """
+    from striate.runs.network import find
+    from striate.summary import inspect as summary
+    from striate.training import measure as real
+    from striate.training.optim import RULES
+
+    with summary.undisturbed():
+        asked = find(model, input_shape, classes=classes, trust=trust)
+        batch, optimizer = asked.batch if batch is None else batch, optimizer or asked.optimizer
+        if optimizer not in RULES:
+            raise RecipeError(f"Unknown optimiser {optimizer!r}.", did_you_mean(optimizer, RULES))
+        try:
+            found = summary.inspect(
+                asked.shapes(), asked.shape, batch=batch, optimizer=optimizer, strict=strict, name=asked.name
+            )
+        except DoesNotFit:
+            raise
+        except ModelError as error:
+            raise asked.explain(error) from error
+        return real.measured(found, asked.build(), asked.pictures) if measure else found
