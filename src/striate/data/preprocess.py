@@ -31,7 +31,7 @@ class Preprocess:
     channels: int
     size: int
     fit: Literal["crop", "pad", "squash"] = "crop"
-    interpolation: Literal["bicubic"] = "bicubic"
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     dtype: Literal["uint8", "uint16", "float32"] = "uint8"
     low: tuple[float, ...] = (0.0,)
     high: tuple[float, ...] = (255.0,)
@@ -51,7 +51,7 @@ class Preprocess:
         elif self.fit == "pad":
             scale = self.size / max(height, width)
             inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-        resized = _resize(picture, inner, box)
+        resized = _resize(picture, inner, box, Image.Resampling[self.interpolation.upper()])
         if inner == (self.size, self.size):
             return resized
         # Borders take the picture's own mean: they neither shift its statistics nor draw a strong edge.
@@ -97,17 +97,20 @@ def from_json(values: dict[str, Any]) -> Preprocess:
         ) from error
 
 
-def _resize(picture: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+def _resize(
+    picture: np.ndarray,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float],
+    method: Image.Resampling,
+) -> np.ndarray:
     channels = picture.shape[2]
     if picture.dtype == np.uint8 and channels in (1, 3):
         image = Image.fromarray(picture[:, :, 0] if channels == 1 else picture)
-        resized = np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box))
+        resized = np.asarray(image.resize(size, method, box=box))
         return resized.reshape(size[1], size[0], channels)
     planes = [
         np.asarray(
-            Image.fromarray(np.ascontiguousarray(picture[:, :, c], np.float32)).resize(
-                size, Image.Resampling.BICUBIC, box=box
-            )
+            Image.fromarray(np.ascontiguousarray(picture[:, :, c], np.float32)).resize(size, method, box=box)
         )
         for c in range(channels)
     ]

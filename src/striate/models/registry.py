@@ -178,7 +178,9 @@ def has_small_stem(builder: Builder | nn.Module) -> bool:
 def _stem(name: str, builder: Builder, *, small: bool) -> dict[str, bool]:
     if small and not has_small_stem(builder):
         able = [known for known in MODELS if has_small_stem(MODELS[known].builder)]
-        raise ModelError(f"{name} has no small stem.", f"Leave --stem away, or take one of {', '.join(able)}.")
+        raise ModelError(
+            f"{name} has no small stem.", f"Leave --stem away, or take one of {', '.join(able)}."
+        )
     return {"small": True} if small else {}
 
 

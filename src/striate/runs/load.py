@@ -44,17 +44,19 @@ def chosen_of(run: Run) -> Any:
     return named
 
 
-def own(model: Any, *, classes: int | None, channels: int | None, size: int | None) -> torch.nn.Module:
+def own(
+    model: Any, *, classes: int | None, channels: int | None, size: int | None, small: bool = False
+) -> torch.nn.Module:
     """Build a network that is nobody else's: a module, given or found by its name, is copied.
 
-    model, classes, channels, size: as :func:`striate.models.registry.build` takes them, with its errors.
+    model, classes, channels, size, small: as :func:`striate.models.registry.build` takes them, with its errors.
     """
     from torch import nn
 
     found = registry.find(model) if isinstance(model, str) else model
     if isinstance(found, nn.Module):
         return copy.deepcopy(found)
-    return registry.build(model, classes=classes, channels=channels, size=size)
+    return registry.build(model, classes=classes, channels=channels, size=size, small=small)
 
 
 def model_of(run: Run) -> torch.nn.Module:
@@ -63,7 +65,13 @@ def model_of(run: Run) -> torch.nn.Module:
 
     info, preprocess = run.info, preprocess_of(run)
     outputs = len(info["classes"]) or 1
-    model = own(chosen_of(run), classes=outputs, channels=preprocess.channels, size=preprocess.size)
+    model = own(
+        chosen_of(run),
+        classes=outputs,
+        channels=preprocess.channels,
+        size=preprocess.size,
+        small=run.recipe.stem == "small",
+    )
     path = run.path / "model.safetensors"
     if not path.exists() and info["status"] != "finished":
         raise RunError(

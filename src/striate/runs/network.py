@@ -36,12 +36,13 @@ class Network:
     batch: int = 32
     optimizer: str = "momentum"
     pictures: int = 0
+    small: bool = False  # the stem for small pictures
 
     @property
-    def wanted(self) -> dict[str, int | None]:
+    def wanted(self) -> dict[str, Any]:
         """What a builder may ask for; an input of one axis has neither channels nor size."""
         channels, size = (self.shape[0], self.shape[-1]) if len(self.shape) > 1 else (None, None)
-        return {"classes": self.classes, "channels": channels, "size": size}
+        return {"classes": self.classes, "channels": channels, "size": size, "small": self.small}
 
     def build(self) -> nn.Module:
         """Build the network with its numbers; a module that somebody owns is copied."""
@@ -131,6 +132,7 @@ def _of_run(run: Run, shape: Sequence[int] | None, classes: int | None) -> Netwo
         recipe.batch or 32,
         recipe.optimizer or "momentum",
         pictures,
+        recipe.stem == "small",
     )
 
 

@@ -59,14 +59,19 @@ def drawing(seed: int, step: int) -> Iterator[None]:
         yield
 
 
-def fitting_model(model: Any, task: Task, preprocess: Preprocess, seed: int) -> nn.Module:
+def fitting_model(
+    model: Any, task: Task, preprocess: Preprocess, seed: int, *, small: bool = False
+) -> nn.Module:
     """Build a network with the first weights of a seed, and make sure that it fits the pictures.
 
-    model: a name, a function or a module, which is copied.   Raises ModelError.
+    model: a name, a function or a module, which is copied.   small: with the stem for small pictures.
+    Raises ModelError.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = own(model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size)
+        built = own(
+            model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size, small=small
+        )
         try_out(built, task, torch.zeros(2, preprocess.channels, preprocess.size, preprocess.size))
     return built
 
