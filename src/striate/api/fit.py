@@ -51,7 +51,7 @@ def train(
 ) -> Run:
     """Train a network on pictures and return the run.
 
-    data: what ``Recipe.data`` says.   recipe: a recipe or its file, to repeat or vary.
+    data: what ``Recipe.data`` says.   recipe: a recipe, its file, or the name of one that comes with striate.
     out: the run folder, which must be new or empty.   resume: a run folder to go on with.
     trust: allow a resumed run's model from outside striate.   settings: any field of the recipe; model may
     also be a function or a module.
@@ -69,7 +69,7 @@ def train(
         return _resume(load(resume, trust=trust, model=own_model), started, offline, emit)
     if "epochs" in given and "minutes" in given:
         raise RecipeError("--epochs and --minutes both say how long to train.", "Give one of them.")
-    asked = recipes.read(Path(recipe)) if isinstance(recipe, (str, Path)) else recipe or Recipe()
+    asked = recipes.named(recipe) if isinstance(recipe, (str, Path)) else recipe or Recipe()
     if data is not None:
         given["data"] = str(data)
     # What a recipe holds of the length gives way to the length that is asked for now.

@@ -41,7 +41,7 @@ def train(
     resume
         Continue the run in this folder from where it stopped.
     recipe
-        Take the settings from this file, such as a run's recipe.toml; flags override it.
+        Take the settings from this recipe, by name (docs/recipes.md) or by file; flags override it.
     json
         Print each event as a line of JSON.
     """

@@ -12,6 +12,7 @@ import json
 import math
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -20,7 +21,6 @@ from striate.errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 Share = Annotated[float, Ge(0), Lt(1)]
 
@@ -175,6 +175,33 @@ def read(path: Path) -> Recipe:
             f"{path} is not TOML: {error}.", "Compare it with a run folder's recipe.toml."
         ) from error
     return check(values)
+
+
+PACKAGED = Path(__file__).resolve().parents[1] / "recipes"
+
+
+def packaged() -> list[str]:
+    """Name the recipes that come with striate, such as resnet-cifar and resnet-cifar-quick."""
+    return sorted(path.stem for path in PACKAGED.glob("*.toml"))
+
+
+def named(recipe: str | Path) -> Recipe:
+    """Read a recipe by its file's path, or one that comes with striate by its name.
+
+    Raises RecipeError where there is neither; its hint has the nearest name and all others.
+
+    >>> named("lenet5-quick").model
+    'lenet5'
+    """
+    path = Path(recipe)
+    if path.is_file() or path.name != str(recipe) or path.suffix == ".toml":
+        return read(path)
+    names = packaged()
+    if str(recipe) not in names:
+        near = did_you_mean(str(recipe), names)
+        every = f"Known: {', '.join(names)}."
+        raise RecipeError(f"Unknown recipe {str(recipe)!r}.", near if near == every else f"{near} {every}")
+    return read(PACKAGED / f"{recipe}.toml")
 
 
 def helps() -> dict[str, str]:
