@@ -10,7 +10,7 @@ import striate
 
 PUBLIC = [
     "Recipe", "Run", "StriateError", "__version__",
-    "check", "evaluate", "inspect", "load", "predict", "train",
+    "check", "evaluate", "inspect", "load", "predict", "train", "train_several",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from striate.api import check, evaluate, inspect, load, predict, train
+    from striate.api import check, evaluate, inspect, load, predict, train, train_several
     from striate.errors import StriateError
     from striate.runs.folder import Run
     from striate.runs.recipe import Recipe
@@ -30,6 +30,7 @@ __all__ = [
     "load",
     "predict",
     "train",
+    "train_several",
 ]
 
 _HOMES = {
@@ -42,6 +43,7 @@ _HOMES = {
     "load": "striate.api",
     "predict": "striate.api",
     "train": "striate.api",
+    "train_several": "striate.api",
 }
 
 

@@ -88,6 +88,16 @@ class Finished(Event):
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Spread(Event):
+    """The end of several runs: what several.json says of the figures on ``split``."""
+
+    path: str
+    split: str | None
+    spread: dict[str, dict[str, Any]]
+    out_of_fold: dict[str, Any] | None = None
+
+
 Emit = Callable[[Event], None]
 
 

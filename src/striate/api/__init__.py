@@ -2,7 +2,8 @@
 
 from striate.api.fit import train
 from striate.api.look import check, inspect
+from striate.api.several import train_several
 from striate.api.use import evaluate, predict
 from striate.runs.load import load
 
-__all__ = ["check", "evaluate", "inspect", "load", "predict", "train"]
+__all__ = ["check", "evaluate", "inspect", "load", "predict", "train", "train_several"]

@@ -28,11 +28,12 @@ from striate.runs.load import load, preprocess_of
 from striate.runs.recipe import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
     from striate.data.sources import Source
+    from striate.data.store import Survey
     from striate.events import Emit
     from striate.training.budget import Budget
     from striate.training.loop import Job
@@ -67,16 +68,26 @@ def train(
                 "Leave the other flags away, or start a new run.",
             )
         return _resume(load(resume, trust=trust, model=own_model), started, offline, emit)
+    asked = whole(data, recipe, given)
+    if asked.folds is not None and asked.fold is None:
+        raise RecipeError(
+            f"{asked.folds} folds are {asked.folds} runs, and this makes one.",
+            f"Name one with --fold 1, or make all with --folds {asked.folds} (striate.train_several in Python).",
+        )
+    return _new(asked, own_model, started, None if out is None else Path(out), offline, emit)
+
+
+def whole(data: str | Path | None, recipe: Recipe | str | Path | None, given: Mapping[str, Any]) -> Recipe:
+    """Put together what was asked: the recipe, changed by what is given beside it. Raises RecipeError."""
     if "epochs" in given and "minutes" in given:
         raise RecipeError("--epochs and --minutes both say how long to train.", "Give one of them.")
     asked = recipes.named(recipe) if isinstance(recipe, (str, Path)) else recipe or Recipe()
-    if data is not None:
-        given["data"] = str(data)
+    changes = dict(given) if data is None else dict(given) | {"data": str(data)}
     # What a recipe holds of the length gives way to the length that is asked for now.
     for longer, shorter in (("minutes", ("steps",)), ("epochs", ("steps", "minutes"))):
         if longer in given:
-            given = dict.fromkeys(shorter) | given
-    return _new(asked.replace(**given), own_model, started, None if out is None else Path(out), offline, emit)
+            changes = dict.fromkeys(shorter) | changes
+    return asked.replace(**changes)
 
 
 def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offline: bool, emit: Emit) -> Run:
@@ -92,7 +103,7 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
     seen = survey(source, emit)
     facts = tune.Facts.of(source, seen)
     if own_model is not None:
-        asked = asked.replace(model=_name_of(own_model))
+        asked = asked.replace(model=name_of(own_model))
     if Path(asked.data).exists():  # a resumed or repeated run may be started from another folder
         asked = asked.replace(data=str(Path(asked.data).resolve()))
     recipe, choices = tune.choose(asked, facts, _step_measure(source, seen.channels, own_model))
@@ -108,9 +119,7 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
         preprocess,
         recipe.seed,
     )
-    pictures = prepare(
-        source, seen, preprocess, val=recipe.val, test=recipe.test, seed=recipe.seed, emit=emit
-    )
+    pictures = _prepare(source, seen, preprocess, recipe, emit)
     for warning in pictures.check.warnings:
         emit(events.Warned(warning))
     if recipe.patience and not len(pictures.split.get("val", ())):
@@ -118,7 +127,7 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
             "--patience needs validation pictures, and there are none.", "Leave --patience or --val 0 away."
         )
     preprocess = measured(preprocess, pictures.store.pixels, pictures.split["train"])
-    name = f"{_piece(source.name)}-{_piece(str(recipe.model))}"
+    name = f"{piece(source.name)}-{piece(str(recipe.model))}"
     run = Run(new_folder(out, name), trusted=True, given_model=own_model)
     job = _job(run, recipe, pictures, preprocess)
     budget = None
@@ -154,9 +163,7 @@ def _resume(run: Run, started: float, offline: bool, emit: Emit) -> Run:
             "Put the files back as they were, or start a new run.",
         )
     preprocess = preprocess_of(run)
-    pictures = prepare(
-        source, seen, preprocess, val=recipe.val, test=recipe.test, seed=recipe.seed, emit=emit
-    )
+    pictures = _prepare(source, seen, preprocess, recipe, emit)
     for left in run.path.rglob(".*.tmp"):  # by a process that was killed while it wrote
         left.unlink(missing_ok=True)
     job = _job(run, recipe, pictures, preprocess)
@@ -165,6 +172,21 @@ def _resume(run: Run, started: float, offline: bool, emit: Emit) -> Run:
     if torch.get_num_threads() != threads:
         emit(events.Warned(f"The run was begun with {threads} threads: its end will differ by rounding."))
     return _fit(job, pictures, info, started, emit, resume=True)
+
+
+def _prepare(source: Source, seen: Survey, preprocess: Preprocess, recipe: Recipe, emit: Emit) -> Pictures:
+    """Decode and split as the recipe says: the same for a new run and for one that goes on."""
+    return prepare(
+        source,
+        seen,
+        preprocess,
+        val=recipe.val,
+        test=recipe.test,
+        seed=recipe.seed,
+        folds=recipe.folds,
+        fold=recipe.fold,
+        emit=emit,
+    )
 
 
 def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -> Job:
@@ -362,12 +384,13 @@ def _info(job: Job, pictures: Pictures, choices: Sequence[events.Choice]) -> dic
     }
 
 
-def _name_of(own_model: Any) -> str:
+def name_of(own_model: Any) -> str:
+    """Name a function or module as ``--model`` takes it."""
     found = own_model if hasattr(own_model, "__qualname__") else type(own_model)
     return f"{found.__module__}:{found.__qualname__}"
 
 
-def _piece(name: str) -> str:
+def piece(name: str) -> str:
     """Make a piece of a folder's name."""
     stem = Path(name).name.split(".")[0] or "run"
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem)[:40]

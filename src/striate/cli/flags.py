@@ -59,14 +59,14 @@ def settings(only: Collection[str] = ()) -> Any:
                 group=group,
                 help=texts[field.name],
                 show_default=False if field.default is None else f"{field.default}",
-                converter=_whole if plain[field.name] in {int, int | None} else None,
+                converter=whole if plain[field.name] in {int, int | None} else None,
             ),
         ]
     return TypedDict("Settings", flags, total=False)  # type: ignore[operator]
 
 
-def _whole(_type: Any, tokens: Sequence[Token]) -> int:
-    # Left alone, cyclopts reads 2.5 as 2.
+def whole(_type: Any, tokens: Sequence[Token]) -> int:
+    """Read a whole number; left alone, cyclopts reads 2.5 as 2."""
     word = tokens[0].value
     try:
         return int(word)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Unpack
 from cyclopts import Parameter
 
 from striate.cli import show
-from striate.cli.flags import Json, Offline, Trust, settings
+from striate.cli.flags import Json, Offline, Trust, settings, whole
 
 if TYPE_CHECKING:
+    from striate.api.several import Several
     from striate.runs.folder import Run
 
 
@@ -21,6 +22,7 @@ def train(
     *,
     out: Path | None = None,
     resume: Path | None = None,
+    repeat: Annotated[int | None, Parameter(converter=whole)] = None,
     recipe: Path | None = None,
     offline: Offline = False,
     trust: Trust = False,
@@ -39,7 +41,9 @@ def train(
     out
         Folder for the run; by default a new one under runs/.
     resume
-        Continue the run in this folder from where it stopped.
+        Continue the run, or the runs, in this folder from where it stopped.
+    repeat
+        Train so many times, with seeds seed, seed + 1 and so on: mean and spread.
     recipe
         Take the settings from this recipe, by name (docs/recipes.md) or by file; flags override it.
     json
@@ -47,12 +51,37 @@ def train(
     """
     from striate import api
 
+    several = repeat is not None or (asked.get("folds") is not None and asked.get("fold") is None)
+    if several or (resume is not None and (resume / "several.json").exists()):
+        _several(
+            data,
+            json=json,
+            repeat=repeat,
+            recipe=recipe,
+            out=out,
+            resume=resume,
+            offline=offline,
+            trust=trust,
+            **asked,
+        )
+        return
     with show.stream(json=json) as emit:
         run = api.train(
             data, recipe=recipe, out=out, resume=resume, offline=offline, trust=trust, emit=emit, **asked
         )
     if not json:
         print("\n".join(summary(run)) if sys.stdout.isatty() else run.path)
+
+
+def _several(data: str | None, *, json: bool, **asked: Any) -> None:
+    from striate import api
+
+    with show.stream(json=json) as emit:
+        several = api.train_several(data, emit=emit, **asked)
+    if not json:  # into a pipe the folder alone, as for a single run
+        print("\n".join(spread(several)), file=sys.stdout if sys.stdout.isatty() else sys.stderr)
+        if not sys.stdout.isatty():
+            print(several.path)
 
 
 train.__annotations__["asked"] = Unpack[settings()]  # made from the recipe, so not known to a type checker
@@ -70,3 +99,33 @@ def summary(run: Run) -> list[str]:
         f"predict    striate predict {run.path} FILE",
         f"evaluate   striate evaluate {run.path} DATA",
     ]
+
+
+def spread(several: Several) -> list[str]:
+    """Lay out what came of each run, mean and standard deviation, and where to look."""
+    info = several.info
+    names = [name for name in show.METRICS if name in info["spread"]]
+    found = [[each["metrics"][name] for name in names] for each in info["runs"]]
+    means, deviations = ([info["spread"][name][key] for name in names] for key in ("mean", "std"))
+    rows: list[list[str]] = [["run", *(show.METRICS[name] for name in names)]]
+    for title, values in [
+        *((each["path"], values) for each, values in zip(info["runs"], found, strict=True)),
+        ("mean", means),
+        ("± sd", deviations),
+    ]:
+        rows.append([title, *(_figure(name, value) for name, value in zip(names, values, strict=True))])
+    lines = show.table(rows, within=show.width())
+    if "out_of_fold" in info:
+        whole, count = info["out_of_fold"], info["suspects"]
+        key = whole["headline"].replace(" ", "_")
+        key = key if key in whole else "mae"
+        low, high = (_figure(key, bound) for bound in whole["interval"])
+        lines += [
+            f"out of fold  {_figure(key, whole[key])} {whole['headline']} ({low} to {high})",
+            f"suspects     {count:,} labels to look at: {several.path / 'suspects.html'}",
+        ]
+    return lines
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{value:.1%}" if name in show.SHARES else f"{value:.3f}"

@@ -97,8 +97,8 @@ def check(
 def _classes(source: Source, store: Store, side: dict[int, str]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {name: Counter() for name in source.classes}
     for row, i in enumerate(store.rows):
-        if source.classes:
-            counts[str(source.samples[i].target)][side.get(row, "train")] += 1
+        if source.classes and row in side:  # beside folds a given test split is on no side
+            counts[str(source.samples[i].target)][side[row]] += 1
     return {name: dict(sorted(found.items(), key=_by_side)) for name, found in counts.items()}
 
 

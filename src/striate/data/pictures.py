@@ -56,16 +56,26 @@ def prepare(
     val: float | None,
     test: float | None,
     seed: int,
+    folds: int | None = None,
+    fold: int | None = None,
     cache: bool = True,
     emit: Emit = ignore,
 ) -> Pictures:
-    """Decode, find duplicates, split and check. Raises DataError where that leaves nothing to train on."""
+    """Decode, find duplicates, split and check.
+
+    folds, fold: cut for cross-validation instead, and make this part the test (``test`` then says nothing).
+    Raises DataError where that leaves nothing to train on.
+    """
     store = build(source, survey, preprocess, cache=cache, emit=emit)
     samples = [source.samples[i] for i in store.rows]
     exact, near = duplicates.duplicate_groups([survey.digests[i] for i in store.rows], store.thumbs)
     groups = duplicates.join(len(samples), exact, near, [s.group for s in samples])
     targets = targets_of(source, store, source.classes)
-    parts = splitting.split(targets, [s.split for s in samples], groups, val=val, test=test, seed=seed)
+    given = [s.split for s in samples]
+    if folds is None or fold is None:
+        parts = splitting.split(targets, given, groups, val=val, test=test, seed=seed)
+    else:
+        parts = splitting.fold_split(targets, given, groups, folds=folds, fold=fold, val=val, seed=seed)
     return Pictures(source, survey, store, targets, parts, check(source, survey, store, exact, near, parts))
 
 

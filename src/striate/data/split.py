@@ -3,6 +3,8 @@
 What the data says of its splits is kept. Otherwise groups are dealt out greedily, the large ones first: each
 goes where its classes are missed most, and to train where it would overfill the others. The counts of
 ungrouped pictures are therefore exact.
+
+For cross-validation they are dealt into parts instead, each of which is the test of one training.
 """
 
 from __future__ import annotations
@@ -60,6 +62,76 @@ def split(
     _check_train(targets, sides)
     names = ["train", *(side for side in ("val", "test") if side in shares or side in sides)]
     return {name: np.flatnonzero(sides == name) for name in names}
+
+
+def fold_split(
+    targets: NDArray[Any],
+    given: Sequence[str | None],
+    groups: NDArray[np.int64],
+    *,
+    folds: int,
+    fold: int,
+    val: float | None,
+    seed: int,
+) -> dict[str, NDArray[np.int64]]:
+    """Give the rows of train, val and test where part ``fold`` of ``folds`` is the test.
+
+    Pictures of a given test split are on no side: they stay unseen. All others are dealt into the parts,
+    those of a given val split too, so that each is tested once. val is cut from the rest, as it is beside a
+    given test split.
+    targets, given, groups, val: as in :func:`split`.   fold: 1 to folds.
+    Raises DataError where the pictures are too few for so many parts.
+    """
+    pool = np.flatnonzero([side != "test" for side in given])
+    parts = deal_folds(targets[pool], groups[pool], folds=folds, seed=seed)
+    sides = ["test" if part == fold else None for part in parts.tolist()]
+    found = split(targets[pool], sides, groups[pool], val=val, test=None, seed=seed)
+    return {side: pool[rows] for side, rows in found.items()}
+
+
+def deal_folds(
+    targets: NDArray[Any], groups: NDArray[np.int64], *, folds: int, seed: int
+) -> NDArray[np.int64]:
+    """Deal pictures into parts of one size that keep the classes' shares and break no group.
+
+    targets: (M,) class index, or numbers (then the strata are ten quantiles).   groups: (M,) equal numbers
+    stay together.   Returns: (M,) part, 1 to folds. Ungrouped, the parts differ by at most one picture, and
+    so they do within each class.
+    Raises DataError where a class has fewer groups than there are parts, or groups are too large to deal.
+
+    >>> parts = deal_folds(np.array([0, 0, 0, 1, 1, 1]), np.arange(6), folds=3, seed=0)
+    >>> sorted(parts[:3].tolist()), sorted(parts[3:].tolist())
+    ([1, 2, 3], [1, 2, 3])
+    """
+    strata = _strata(targets)
+    classes = strata if np.issubdtype(targets.dtype, np.integer) else np.zeros_like(strata)
+    fewest = min((len(np.unique(groups[classes == name])) for name in np.unique(classes)), default=0)
+    if fewest < folds:
+        what = "the smallest class has" if classes is strata else "there are"
+        raise DataError(
+            f"--folds {folds}: {what} only {fewest} pictures that differ (copies and groups count once).",
+            f"Ask for at most {fewest} folds, or add pictures." if fewest > 1 else "Add pictures.",
+        )
+    rng = np.random.default_rng([seed, len(strata), folds])
+    # Cards dealt round from a pack sorted by class: what each part should get of each class.
+    pack = Counter(zip(np.arange(len(strata)) % folds, np.sort(strata).tolist(), strict=True))
+    missing = [Counter({name: n for (i, name), n in pack.items() if i == part}) for part in range(folds)]
+    room = [wanted.total() for wanted in missing]
+    parts = np.zeros(len(strata), np.int64)
+    # What parts miss adds up to what is left, so a single picture always finds a part that misses its class.
+    for unit in _units(groups, rng):
+        holds = Counter(strata[unit].tolist())
+        best = max(range(folds), key=lambda part: (_gain(holds, missing[part]), room[part]))
+        parts[unit] = best + 1
+        missing[best].subtract(holds)
+        room[best] -= len(unit)
+    spread = [len(np.unique(parts[classes == name])) for name in np.unique(classes)]
+    if min(spread) < 2 or len(np.unique(parts)) < folds:
+        raise DataError(
+            f"--folds {folds}: the groups are too large to be dealt into so many parts.",
+            "Ask for fewer folds.",
+        )
+    return parts
 
 
 def _shares(

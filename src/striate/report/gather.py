@@ -69,7 +69,7 @@ def _mistakes(
         order = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
         captions = [f"{classes[targets[i]]}, called {classes[said[i]]}" for i in order]
         details = [f"{100 * sure[i]:.0f} % sure · {names[rows[i]]}" for i in order]
-    shown = (_visible(job.pixels[rows[i]], job.preprocess) for i in order)
+    shown = (visible(job.pixels[rows[i]], job.preprocess) for i in order)
     return [Shown(*parts) for parts in zip(shown, captions, details, strict=True)]
 
 
@@ -97,10 +97,8 @@ def _augmented(job: Job, classes: Sequence[str]) -> list[tuple[Shown, list[Shown
     for epoch in range(VERSIONS):
         batch = batches.at(epoch, 0)
         for row, inputs in zip(batch.index, batch.inputs.numpy(), strict=True):
-            versions[int(row)].append(Shown(_visible(_raw(inputs, job.preprocess), job.preprocess), ""))
-    return [
-        (Shown(_visible(job.pixels[row], job.preprocess), label(row)), versions[int(row)]) for row in rows
-    ]
+            versions[int(row)].append(Shown(visible(_raw(inputs, job.preprocess), job.preprocess), ""))
+    return [(Shown(visible(job.pixels[row], job.preprocess), label(row)), versions[int(row)]) for row in rows]
 
 
 def _raw(inputs: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
@@ -110,7 +108,7 @@ def _raw(inputs: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
     return np.asarray((inputs.transpose(1, 2, 0) * std + mean) * (high - low) + low)
 
 
-def _visible(picture: NDArray[Any], preprocess: Preprocess) -> NDArray[np.uint8]:
+def visible(picture: NDArray[Any], preprocess: Preprocess) -> NDArray[np.uint8]:
     """Make any picture (H, W, C) one that a screen can show: 8 bits, grey or the first three channels."""
     low, high = np.array(preprocess.low, np.float32), np.array(preprocess.high, np.float32)
     scaled = (np.nan_to_num(picture.astype(np.float32)) - low) / (high - low) * 255

@@ -13,6 +13,7 @@ from striate.report.result import result
 from striate.report.sprite import Sprite
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from striate.report.contents import Story
@@ -48,23 +49,48 @@ def page(story: Story) -> str:
         shown = [*shown, before, *after[: sections.VARIANTS]]
     sprite = Sprite(shown)
     told = [(key, word, title, section(story, sprite)) for key, word, title, section in ORDER]
-    parts = [part for part in told if part[-1]]
     name = _name(story.run)
-    return Template(_template("page.html")).substitute(
-        title=text(f"{name} – Striate run report"),
-        style=_template("page.css"),
-        sprite=sprite.css(),
-        name=text(name),
+    return laid_out(
+        title=f"{name} – Striate run report",
+        kicker="Striate run report",
+        name=name,
         lead=_lead(story.run),
         result=result(story),
+        parts=[part for part in told if part[-1]],
+        sprite=sprite,
+        versions=story.run.get("versions") or {},
+    )
+
+
+def laid_out(
+    *,
+    title: str,
+    kicker: str,
+    name: str,
+    lead: str,
+    result: str,
+    parts: Sequence[tuple[str, str, str, str]],
+    sprite: Sprite,
+    versions: Mapping[str, Any],
+) -> str:
+    """Fill the template of a page. title, kicker and name are text, lead and result HTML already.
+
+    parts: anchor, the word in the list of contents, heading and HTML of each section.
+    """
+    return Template(_template("page.html")).substitute(
+        title=text(title),
+        style=_template("page.css"),
+        sprite=sprite.css(),
+        kicker=text(kicker),
+        name=text(name),
+        lead=lead,
+        result=result,
         contents="".join(f'<a href="#{key}">{word}</a>' for key, word, _, _ in parts),
         sections="\n".join(
-            f'<section id="{key}" aria-labelledby="{key}-h"><h2 id="{key}-h">{title}</h2>{body}</section>'
-            for key, _, title, body in parts
+            f'<section id="{key}" aria-labelledby="{key}-h"><h2 id="{key}-h">{heading}</h2>{body}</section>'
+            for key, _, heading, body in parts
         ),
-        footer=text(
-            f"Written by striate {(story.run.get('versions') or {}).get('striate', '')}".strip() + "."
-        ),
+        footer=text(f"Written by striate {versions.get('striate', '')}".strip() + "."),
     )
 
 

@@ -146,6 +146,7 @@ def check(values: Mapping[str, Any]) -> Recipe:
                 f"--{key.replace('_', '-')}: must be a finite number. Received: {value}.", helps()[key]
             )
     _check_init(recipe.init)
+    _check_fold(recipe)
     return recipe
 
 
@@ -157,6 +158,16 @@ def _check_init(init: str) -> None:
         known = False
     if not known:
         raise RecipeError(f"--init: unknown initialisation {init!r}.", did_you_mean(init, INITS))
+
+
+def _check_fold(recipe: Recipe) -> None:
+    if recipe.fold is not None and (recipe.folds is None or recipe.fold > recipe.folds):
+        of = "there are no --folds" if recipe.folds is None else f"there are only {recipe.folds} folds"
+        raise RecipeError(f"--fold {recipe.fold}: {of}.", "Give --folds 5 --fold 1, for example.")
+    if recipe.folds is not None and recipe.test is not None:
+        raise RecipeError(
+            "--folds and --test both say what is tested: each fold is the test once.", "Leave --test away."
+        )
 
 
 def read(path: Path) -> Recipe:
