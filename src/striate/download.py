@@ -33,10 +33,13 @@ BLOCK = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A file of a public data set: where it is, its size in bytes and its published SHA-256."""
+    """A published file: where it is, its size in bytes and its SHA-256.
+
+    size: None where only the server says it.   sha256: in hexadecimal, whole or its published beginning.
+    """
 
     url: str
-    size: int
+    size: int | None
     sha256: str
 
     @property
@@ -94,6 +97,7 @@ class _Partial:
         self.part = path.with_name(f"{path.name}.part")
         self.tag = path.with_name(f"{path.name}.part.tag")
         self.pieced = self.arrived > 0  # of several connections, perhaps of several versions
+        self.size = remote.size  # as published, or as the server says
 
     @property
     def arrived(self) -> int:
@@ -101,7 +105,7 @@ class _Partial:
 
     @property
     def whole(self) -> bool:
-        return self.arrived >= self.remote.size
+        return self.size is not None and self.arrived >= self.size
 
     def request(self) -> urllib.request.Request:
         request = urllib.request.Request(self.remote.url)  # noqa: S310 - our own addresses
@@ -135,7 +139,7 @@ def _fetch(partial: _Partial, timeout: float, pause: float, emit: Emit) -> None:
             again, best = True, 0  # once more from the start
             continue
         # A connection must bring a thousandth to count, or a server could hold us for ever.
-        failures = 0 if partial.arrived > best + partial.remote.size // 1000 else failures + 1
+        failures = 0 if partial.arrived > best + (partial.size or 0) // 1000 else failures + 1
         best = max(best, partial.arrived)
         if failures >= ATTEMPTS:
             raise _failed(partial, why)
@@ -153,37 +157,48 @@ def _receive(partial: _Partial, timeout: float, emit: Emit) -> str:
     except urllib.error.HTTPError as error:
         why = f"the server answered {error.code} {error.reason}"
         error.close()
-        if error.code == 416:  # nothing after what we have: that was of another, longer version
-            partial.drop()
+        if error.code == 416:  # nothing after what we have: all of it, or of another, longer version
+            if partial.size is None and _matches(partial.part, partial.remote):
+                partial.size = partial.arrived
+            else:
+                partial.drop()
         elif error.code not in PASSING:
             raise _failed(partial, why) from error
         return why
     except _Broken as broken:
         return f"{broken}"
-    return f"the connection ended after {partial.arrived:,} of {partial.remote.size:,} bytes"
+    return f"the connection ended after {partial.arrived:,} of {partial.size or 0:,} bytes"
 
 
 def _append(partial: _Partial, response: http.client.HTTPResponse, emit: Emit) -> None:
     remote, offset, told = partial.remote, partial.arrived, 0.0
     if response.status == 206:
-        if response.headers.get("Content-Range") != f"bytes {offset}-{remote.size - 1}/{remote.size}":
+        offered = response.headers.get("Content-Range", "")
+        size = partial.size or _number(offered.rpartition("/")[2])
+        if size is None or offered != f"bytes {offset}-{size - 1}/{size}":
             partial.drop()  # not the rest that was asked for: from the start next time
             return
     else:
-        offers = response.headers.get("Content-Length", str(remote.size))
-        if offers != str(remote.size):
-            raise _failed(partial, f"the server offers {offers} bytes, not {remote.size}")
+        size = _number(response.headers.get("Content-Length", "")) or remote.size
+        if size is None:
+            raise _failed(partial, "the server does not say how many bytes it sends")
+        if remote.size not in {None, size}:
+            raise _failed(partial, f"the server offers {size} bytes, not {remote.size}")
         offset = 0  # no Range there, or another version than ours: this is the whole file
-    partial.pieced = offset > 0
+    partial.pieced, partial.size = offset > 0, size
     _remember(partial, response)
     with open(partial.part, "ab" if offset else "wb") as file:
-        while offset < remote.size and (block := _read(response)):
-            offset += file.write(block[: remote.size - offset])
+        while offset < size and (block := _read(response)):
+            offset += file.write(block[: size - offset])
             now = time.monotonic()
-            if now - told > 0.1 or offset == remote.size:
+            if now - told > 0.1 or offset == size:
                 told = now
                 partial.keep_alive()
-                emit(Working(f"Downloading {remote.name}", offset, remote.size, "bytes"))
+                emit(Working(f"Downloading {remote.name}", offset, size, "bytes"))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
 
 
 class _Broken(Exception):  # noqa: N818
@@ -229,7 +244,8 @@ def _finished(partial: _Partial) -> bool:
 
 
 def _failed(partial: _Partial, why: str) -> DownloadError:
-    kept = f" ({partial.arrived:,} of {partial.remote.size:,} bytes are kept)" if partial.arrived else ""
+    of = f" of {partial.size:,}" if partial.size else ""
+    kept = f" ({partial.arrived:,}{of} bytes are kept)" if partial.arrived else ""
     return DownloadError(
         f"Could not download {partial.remote.url}: {why}{kept}.",
         f"Run the command again to go on, or put the file into {partial.path.parent} yourself.",
@@ -237,7 +253,11 @@ def _failed(partial: _Partial, why: str) -> DownloadError:
 
 
 def _matches(path: Path, remote: Remote) -> bool:
-    return path.is_file() and path.stat().st_size == remote.size and _sha256(path) == remote.sha256
+    return (
+        path.is_file()
+        and remote.size in {None, path.stat().st_size}
+        and _sha256(path).startswith(remote.sha256)
+    )
 
 
 def _sha256(path: Path) -> str:

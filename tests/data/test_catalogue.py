@@ -105,4 +105,5 @@ def test_the_list_is_whole() -> None:
     for file in files:
         assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
         assert re.fullmatch(r"https?://.*\.gz", file.url)
+        assert file.size
         assert file.size > 0

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from typing import Any
+
 import pytest
 import torch
 from safetensors.torch import load, save
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from striate.errors import ModelError
 from striate.models.registry import MODELS, build, find, is_ours
@@ -25,10 +28,15 @@ def test_takes_its_own_input_and_every_parameter_is_reached(name: str) -> None:
     known = MODELS[name]
     with torch.device("meta"):
         model = build(name)
-        outputs = model(torch.empty(2, *known.input))
+        # In training there are the heads' outputs, too; in evaluation every branch that training may drop.
+        outputs = [
+            *tree_leaves(model(torch.empty(2, *known.input))),
+            model.eval()(torch.empty(2, *known.input)),
+        ]
     assert all(tensor.is_meta for tensor in model.state_dict().values())
-    assert outputs.shape == (2, known.classes)
-    outputs.sum().backward()
+    assert all(output.shape == (2, known.classes) for output in outputs)
+    assert len(outputs) == 2 + len(getattr(model, "heads", ())) * name.endswith("_heads")
+    sum(output.sum() for output in outputs).backward()
     assert all(p.grad is not None and p.grad.shape == p.shape for p in model.parameters())
 
 
@@ -46,7 +54,8 @@ def test_classes_and_channels_are_as_asked(name: str) -> None:
     size = MODELS[name].input[1]
     with torch.device("meta"):
         model = build(name, classes=7, channels=5, size=size)
-        assert model(torch.empty(2, 5, size, size)).shape == (2, 7)
+        outputs = model(torch.empty(2, 5, size, size))
+    assert all(output.shape == (2, 7) for output in tree_leaves(outputs))
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -67,7 +76,7 @@ def test_every_parameter_learns(name: str, channels: int) -> None:
 @pytest.mark.parametrize("name", SIZES)
 def test_saves_and_loads_bit_equal(name: str) -> None:
     torch.manual_seed(0)
-    sizes = {"classes": 7, "channels": 3, "size": SIZES[name]}
+    sizes: dict[str, Any] = {"classes": 7, "channels": 3, "size": SIZES[name]}
     model, other = build(name, **sizes), build(name, **sizes)
     inputs = torch.randn(2, 3, SIZES[name], SIZES[name])
     model(inputs)  # moves the running statistics of the norms

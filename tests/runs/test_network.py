@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -85,7 +86,7 @@ def test_a_builder_that_gives_somebodys_module_leaves_no_mark_on_it(code: Path) 
 
 def test_a_network_of_ones_own_is_a_copy_or_new() -> None:
     model = nn.Linear(3, 2)
-    nothing: dict[str, int | None] = {"classes": None, "channels": None, "size": None}
+    nothing: dict[str, Any] = {"classes": None, "channels": None, "size": None}
     assert own(model, **nothing) is not model
     assert torch.equal(own(model, **nothing).weight, model.weight)  # type: ignore[arg-type]
     assert own("lenet5", **nothing) is not own("lenet5", **nothing)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate import events
+from striate.api.start import begin, known_channels, start_from
 from striate.data import augment as augmentation
 from striate.data.pictures import Pictures, measured, prepare
 from striate.data.preprocess import Preprocess
@@ -72,7 +73,7 @@ def train(
     if asked.folds is not None and asked.fold is None:
         raise RecipeError(
             f"{asked.folds} folds are {asked.folds} runs, and this makes one.",
-            f"Name one with --fold 1, or make all with --folds {asked.folds} (striate.train_several in Python).",
+            f"Name one: --fold 1; or make all: --folds {asked.folds}, in Python striate.train_several.",
         )
     return _new(asked, own_model, started, None if out is None else Path(out), offline, emit)
 
@@ -99,25 +100,38 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
     # What is wrong with the settings is told before time is spent on the data.
     augmentation.parse(asked.augment or "off", flips=True, photos=True)
     check_free(out)
+    if own_model is not None:
+        asked = asked.replace(model=name_of(own_model))
+    asked, start = start_from(asked, offline=offline, emit=emit)
     source = open_source(asked.data, task=asked.task, group=asked.group, offline=offline, emit=emit)
     seen = survey(source, emit)
     facts = tune.Facts.of(source, seen)
-    if own_model is not None:
-        asked = asked.replace(model=name_of(own_model))
+    if start is None and facts.few:
+        told = "or a run of your own, usually beats training from scratch"
+        emit(events.Note(f"About {facts.a_class:.0f} pictures a class: --weights imagenet, {told}."))
     if Path(asked.data).exists():  # a resumed or repeated run may be started from another folder
         asked = asked.replace(data=str(Path(asked.data).resolve()))
-    recipe, choices = tune.choose(asked, facts, _step_measure(source, seen.channels, own_model))
+    known = None if start is None else start.preprocess
+    channels = seen.channels if known is None else known_channels(known, seen.channels)
+    measure = _step_measure(source, channels, own_model)
+    recipe, choices = tune.choose(asked, facts, measure, known)
     for choice in choices:
         emit(choice)
     assert recipe.size is not None
     assert recipe.fit is not None
-    preprocess = Preprocess(channels=seen.channels, size=recipe.size, fit=recipe.fit, dtype=seen.dtype)
+    preprocess = dataclasses.replace(
+        known or Preprocess(channels=channels, size=recipe.size),
+        size=recipe.size,
+        fit=recipe.fit,
+        dtype=seen.dtype,
+    )
     # A model that does not fit says so before the pictures are decoded.
     fitting_model(
         recipe.model if own_model is None else own_model,
         tasks.untrained(recipe.task, source.classes),
         preprocess,
         recipe.seed,
+        small=recipe.stem == "small",
     )
     pictures = _prepare(source, seen, preprocess, recipe, emit)
     for warning in pictures.check.warnings:
@@ -126,12 +140,18 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
         raise RecipeError(
             "--patience needs validation pictures, and there are none.", "Leave --patience or --val 0 away."
         )
-    preprocess = measured(preprocess, pictures.store.pixels, pictures.split["train"])
+    if known is None or known.dtype != seen.dtype:
+        preprocess = measured(preprocess, pictures.store.pixels, pictures.split["train"])
+    if known is not None:
+        preprocess = dataclasses.replace(preprocess, mean=known.mean, std=known.std)
     name = f"{piece(source.name)}-{piece(str(recipe.model))}"
     run = Run(new_folder(out, name), trusted=True, given_model=own_model)
     job = _job(run, recipe, pictures, preprocess)
+    choices += begin(job, start, pictures.source.classes, emit)
     budget = None
-    if recipe.steps is None:
+    if job.begun is not None and recipe.freeze == "body" and str(job.augment) == "off":
+        job.recipe = recipe.replace(steps=0)  # the head is already the best for features that do not change
+    elif recipe.steps is None:
         if recipe.minutes is not None:
             budget, choice = _plan(job, recipe.minutes * 60 - (time.monotonic() - started), emit)
             choices.append(choice)
@@ -167,6 +187,8 @@ def _resume(run: Run, started: float, offline: bool, emit: Emit) -> Run:
     for left in run.path.rglob(".*.tmp"):  # by a process that was killed while it wrote
         left.unlink(missing_ok=True)
     job = _job(run, recipe, pictures, preprocess)
+    saved = (run.path / "checkpoint" / "state.safetensors").exists()
+    begin(job, None if saved else start_from(recipe, offline=offline, emit=emit)[1], source.classes, emit)
     emit(events.Note(f"Going on with {run.path}."))
     threads = info["hardware"]["threads"]
     if torch.get_num_threads() != threads:
@@ -193,6 +215,7 @@ def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -
     """Put together what the loop works on, the network with its first weights included."""
     import torch
 
+    from striate.runs.start import about
     from striate.training import optim
     from striate.training import task as tasks
     from striate.training.loop import Job
@@ -201,7 +224,11 @@ def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -
     train_targets = pictures.targets[pictures.split["train"]]
     task = tasks.for_training(recipe, train_targets, pictures.source.classes)
     model = fitting_model(
-        recipe.model if run.given_model is None else run.given_model, task, preprocess, recipe.seed
+        recipe.model if run.given_model is None else run.given_model,
+        task,
+        preprocess,
+        recipe.seed,
+        small=recipe.stem == "small",
     )
     optim.initialise(model, recipe.init, recipe.seed)
     optim.drop_inputs_of_head(model, recipe.dropout)
@@ -221,6 +248,9 @@ def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -
         run,
         device,
         draw_weights,
+        about(
+            recipe.model, small=recipe.stem == "small", classes=pictures.source.classes, preprocess=preprocess
+        ),
     )
 
 
@@ -256,6 +286,7 @@ def _step_measure(source: Source, channels: int, own_model: Any) -> Callable[[Re
             task,
             Preprocess(channels=channels, size=side),
             0,
+            small=recipe.stem == "small",
         )
         count, device = recipe.batch or 1, torch.device(recipe.device)
         inputs = torch.zeros(count, channels, side, side, device=device)

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if not debug and not sys.warnoptions:
                 warnings.simplefilter("ignore")
-            app([word for word in words if word != "--debug"], exit_on_error=False, print_error=False)
+            app(_spelt_out(words), exit_on_error=False, print_error=False)
             sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         with contextlib.suppress(OSError, ValueError):
@@ -69,6 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         return _explain(error, words)
     return 0
+
+
+def _spelt_out(words: list[str]) -> list[str]:
+    """Leave out --debug, and say what ``--freeze`` alone means: cyclopts has no flag with a default value."""
+    known = [word for word in words if word != "--debug"]
+    following = [*known[1:], "--"]
+    return [
+        part
+        for word, after in zip(known, following, strict=True)
+        for part in ([word, "body"] if word == "--freeze" and after.startswith("--") else [word])
+    ]
 
 
 def _explain(error: BaseException, words: list[str]) -> int:

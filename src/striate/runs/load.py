@@ -49,7 +49,7 @@ def own(
 ) -> torch.nn.Module:
     """Build a network that is nobody else's: a module, given or found by its name, is copied.
 
-    model, classes, channels, size, small: as :func:`striate.models.registry.build` takes them, with its errors.
+    model and the rest: as :func:`striate.models.registry.build` takes them, with its errors.
     """
     from torch import nn
 

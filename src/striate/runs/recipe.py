@@ -51,7 +51,7 @@ class Recipe:
     """Passes over the training pictures."""
     minutes: Annotated[float, Gt(0)] | None = None
     """Time for everything, from files to report; turned into a number of steps."""
-    steps: Annotated[int, Ge(1)] | None = None
+    steps: Annotated[int, Ge(0)] | None = None
     """Updates of the weights; overrides epochs and minutes."""
     batch: Annotated[int, Ge(1)] | None = None
     """Pictures a step."""

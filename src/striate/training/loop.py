@@ -13,7 +13,7 @@ import shlex
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -30,10 +30,12 @@ from striate.training.small_maps import matrix_products
 from striate.training.step import drawing, training_step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import torch
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from striate.data.augment import Augment
     from striate.data.preprocess import Preprocess
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from striate.runs.recipe import Recipe
     from striate.training.budget import Budget
     from striate.training.task import Task
+    from striate.training.transfer import Fitted
 
 
 @dataclass
@@ -58,6 +61,8 @@ class Job:
     run: Run
     device: torch.device
     draw_weights: NDArray[Any] | None = None  # for --balance sampler
+    note: Mapping[str, Any] = field(default_factory=dict)  # what the weights file says of itself
+    begun: Fitted | None = None  # the head that starting weights were given
 
     @property
     def precision(self) -> str:
@@ -79,6 +84,10 @@ class Job:
             weights=self.draw_weights,
             device=str(self.device),
         )
+
+    def keep(self, tensors: Mapping[str, Tensor]) -> None:
+        """Write the weights that are kept."""
+        weights.write(self.run.path / "model.safetensors", tensors, self.note)
 
     def tensors(self) -> Tensors:
         """Make the optimiser and, where asked for, the running average of the weights."""
@@ -118,6 +127,10 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
         job.run.write_history(state.history)  # lines after the checkpoint have not happened yet
     else:
         save()
+        if job.begun is not None:  # epoch 0: the new head on the features as they are
+            state.loss, state.hits, state.seen = job.begun.loss, job.begun.hits, job.begun.seen
+            _end_epoch(job, state, tensors, 0.0, time.monotonic() - began, emit)
+            save()
     job.model.train()
     workers = 0 if job.device.type == "cpu" else 2
     with _interrupts() as interrupted, matrix_products(job.model, prepare(0).inputs):
@@ -127,7 +140,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
             lr = recipe.lr * state.plateau.factor
             lr *= rate(recipe.schedule, state.step / state.steps, recipe.warmup)
             for group in tensors.optimiser.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group["share"]
 
             with drawing(recipe.seed, state.step):
                 loss, hits = training_step(
@@ -150,7 +163,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
             if pace.due() or state.step == state.steps or state.stopped or interrupted.is_set():
                 save()
             if interrupted.is_set():
-                weights.write(job.run.path / "model.safetensors", tensors.kept.state_dict())
+                job.keep(tensors.kept.state_dict())
                 raise Interrupted(
                     f"Stopped after step {state.step} of {state.steps}; all is saved in {job.run.path}.",
                     f"Go on with: striate train --resume {shlex.quote(str(job.run.path))}",
@@ -158,14 +171,14 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
 
     if tensors.best:
         tensors.kept.load_state_dict(tensors.best)
-    weights.write(job.run.path / "model.safetensors", tensors.kept.state_dict())
+    job.keep(tensors.kept.state_dict())
     job.recipe = recipe.replace(steps=state.steps)
     return tensors.kept
 
 
 def _end_epoch(job: Job, state: State, tensors: Tensors, lr: float, seconds: float, emit: Emit) -> None:
     """Validate, write history, and let the plateau schedule and early stopping see the result."""
-    epoch = len(state.history) + 1
+    epoch = state.history[-1]["epoch"] + 1 if state.history else int(state.step > 0)
     recipe = job.recipe
     train = {"loss": state.loss / state.seen, job.task.metric: state.hits / state.seen}
     validation = _validate(job, state, tensors, epoch)
@@ -223,7 +236,7 @@ def _progress(job: Job, state: State, per_epoch: int, elapsed: float, budget: Bu
 def _diverged(job: Job, step: int, path: Any) -> Diverged:
     named, note = weights.read(path)
     kept = {key.removeprefix("model/"): value for key, value in named.items() if key.startswith("model/")}
-    weights.write(job.run.path / "model.safetensors", kept)
+    job.keep(kept)
     return Diverged(
         f"The loss became infinite or no number at step {step + 1}; "
         f"the weights of step {note['step']} are kept in {job.run.path}.",

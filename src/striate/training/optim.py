@@ -11,7 +11,7 @@ from torch import nn
 from striate.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
     from torch.optim import Optimizer
@@ -28,6 +28,7 @@ RULES: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "adam": (torch.optim.Adam, {}),
     "adamw": (torch.optim.AdamW, {}),
 }
+LEVELS = 5  # steps in which the learning rate rises from the first layer to the head
 FUSED = {"sgd", "momentum", "nesterov", "adagrad", "adam", "adamw"}
 
 
@@ -35,15 +36,37 @@ def optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> Optimiz
     """Make the recipe's optimiser; weight decay spares biases and norms (every tensor of one axis)."""
     assert recipe.optimizer is not None
     rule, settings = RULES[recipe.optimizer]
-    learned = [p for p in model.parameters() if p.requires_grad]
+    learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not learned:
         raise ModelError("The model has no parameter to train.", "Give it a layer with weights.")
+    shares = depth_shares([name for name, _ in model.named_parameters()], recipe.lr_bottom or 1.0)
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for name, p in learned.items() if shares[name] == share and (p.ndim > 1) == decays],
+            "weight_decay": recipe.weight_decay if decays else 0.0,
+            "share": share,  # of the learning rate; the loop multiplies
+        }
+        for decays in (True, False)
+        for share in sorted(set(shares.values()))
     ]
     fused = {"fused": True} if recipe.optimizer in FUSED and device.type in {"cpu", "cuda"} else {}
     return rule([group for group in groups if group["params"]], lr=recipe.lr, **settings, **fused)
+
+
+def depth_shares(names: Sequence[str], bottom: float) -> dict[str, float]:
+    """Give each parameter its share of the learning rate: ``bottom`` for the first, 1 for the last.
+
+    names: in the order of the network. In between the share rises geometrically, in few levels: more would
+    make the update slower than they make the training better.
+
+    >>> depth_shares(["conv1.weight", "conv2.weight", "fc.weight"], 0.01)
+    {'conv1.weight': 0.01, 'conv2.weight': 0.1, 'fc.weight': 1.0}
+    """
+    modules = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
+    most = max(1, len(modules) - 1)
+    levels = min(LEVELS, most)
+    height = {module: round(number / most * levels) / levels for number, module in enumerate(modules)}
+    return {name: round(bottom ** (1 - height[name.rpartition(".")[0]]), 12) for name in names}
 
 
 def initialise(model: nn.Module, init: str, seed: int) -> None:

@@ -12,10 +12,12 @@ import torch
 from striate.data import augment as augmentation
 from striate.errors import RecipeError
 from striate.events import Choice
+from striate.models import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from striate.data.preprocess import Preprocess
     from striate.data.sources import Source
     from striate.data.store import Survey
     from striate.runs.recipe import Recipe
@@ -48,6 +50,16 @@ class Facts:
         )
 
     @property
+    def a_class(self) -> float:
+        """Pictures a class, on average."""
+        return self.pictures / max(1, len(self.classes))
+
+    @property
+    def few(self) -> bool:
+        """So few pictures a class that starting from weights is worth a word; signs share no features."""
+        return bool(self.classes) and self.a_class < 200 and not self.signs
+
+    @property
     def photos(self) -> bool:
         """Photographs, or already small pictures."""
         return self.short_side > PHOTO_SIDE
@@ -77,6 +89,14 @@ GOOD: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.1,
     },
 }
+# From starting weights: small steps, smaller still towards the first layer.
+GOOD_FROM_WEIGHTS: dict[str, Any] = {
+    "optimizer": "nesterov",
+    "lr": 0.01,
+    "weight_decay": 1e-4,
+    "batch": 32,
+    "label_smoothing": 0.1,
+}
 GOOD_FOR_OTHERS = {
     "optimizer": "adamw",
     "lr": 1e-3,
@@ -87,12 +107,16 @@ GOOD_FOR_OTHERS = {
 
 
 def choose(
-    recipe: Recipe, facts: Facts, measure: Callable[[Recipe, int], float] | None = None
+    recipe: Recipe,
+    facts: Facts,
+    measure: Callable[[Recipe, int], float] | None = None,
+    known: Preprocess | None = None,
 ) -> tuple[Recipe, list[Choice]]:
     """Fill every setting that is None; give a line of explanation for each that a person would ask about.
 
     measure: gives the seconds that a recipe's training step takes at a side of the pictures; asked where
     photographs are to be trained on in given minutes.
+    known: how the pictures of the starting weights were prepared.
     """
     found: dict[str, Any] = {}
     choices: list[Choice] = []
@@ -117,8 +141,10 @@ def choose(
         model = pick("model", "lenet5", f"small {kind}")
     else:
         model = pick("model", "resnet20", f"small {kind}")
+    pick("stem", *_stem(model, facts))
     pick("fit", *_fit(facts))
-    good = GOOD.get(model, GOOD_FOR_OTHERS)
+    good = GOOD_FROM_WEIGHTS if recipe.weights else GOOD.get(model, GOOD_FOR_OTHERS)
+    pick("lr_bottom", 0.1 if recipe.weights else 1.0)
     # A small set is seen in small batches: the number of updates decides, not their width.
     batch = pick(
         "batch",
@@ -131,24 +157,35 @@ def choose(
     pick("weight_decay", good["weight_decay"])
     pick("label_smoothing", good["label_smoothing"] if recipe.task == "classification" else 0.0)
     pick("ema", 0.0)
+    still = recipe.freeze == "body"
     if recipe.steps is None and recipe.minutes is None:
-        pick("epochs", *_epochs(facts))
+        epochs, why = _epochs(facts)
+        pick("epochs", max(5, epochs // 3) if recipe.weights else epochs, "" if still else why)
     why = "mirrored and cut" if facts.photos else "mirrored and shifted"
     if facts.signs:
         why = "one-character names: a mirrored digit or letter would be another"
-    asked = pick("augment", "light", why)
+    asked = pick("augment", *(("off", "features are computed once") if still else ("light", why)))
     augment = augmentation.parse(asked, flips=not facts.signs, photos=facts.photos, grey=facts.channels == 1)
     found["augment"] = str(augment)
     precision, why = _precision(device)
     pick("precision", precision, why)
     found["device"] = device
-    size, reason = _size(model, facts, device)
-    if facts.photos and recipe.minutes is not None and recipe.size is None and measure is not None:
+    size, reason = (known.size, "what the weights saw") if known else _size(model, facts, device)
+    timed = facts.photos and recipe.minutes is not None and recipe.size is None and not known
+    if timed and measure is not None:
+        assert recipe.minutes is not None
         size, reason = _size_for(
             recipe.minutes * 60, facts, batch, measure(recipe.replace(**found), SIDES[0])
         )
     pick("size", size, reason)
     return recipe.replace(**found), choices
+
+
+def _stem(model: str, facts: Facts) -> tuple[str, str]:
+    builder = None if ":" in model else registry.find(model)
+    if not facts.photos and builder is not None and registry.has_small_stem(builder):
+        return "small", "keeps small pictures large in the first layers"
+    return "standard", ""
 
 
 def _size(model: str, facts: Facts, device: str) -> tuple[int, str]:
