@@ -12,8 +12,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import striate
+from striate.models.bn_inception import bn_inception
 from striate.models.mlp import mlp
 from striate.models.registry import MODELS, build, known
+from striate.models.resnet import resnet20
 
 PERCEPTRON = "mlp"
 LENET = "lenet5"
@@ -65,10 +67,60 @@ ROWS: list[tuple[str | Callable[[], nn.Module], str, str]] = [
     ("resnet50", RESNET, "torchvision resnet50"),
     ("resnet101", RESNET, "torchvision resnet101"),
     ("resnet152", RESNET, "torchvision resnet152"),
+    ("googlenet", GOOGLENET, "torchvision googlenet_noaux"),
+    ("googlenet_heads", GOOGLENET, "torchvision googlenet"),
+    (
+        "googlenet_2014",
+        GOOGLENET,
+        "2014 network with conv biases, no auxiliary heads (6,990,272 weights + 8,280 biases)",
+    ),
+    ("googlenet_2014_heads", GOOGLENET, "with the two auxiliary heads (3,188,840 + 3,190,888)"),
+    ("bn_inception", BN_INCEPTION, BN_INCEPTION_PRINTED),
+    (partial(bn_inception, use_bias=False), BN_INCEPTION, "same without conv bias"),
+    (
+        partial(bn_inception, use_bias=False, depth_576=True),
+        BN_INCEPTION,
+        "pool projection 96 in 4c and 4d so that the depth is 576 as figure 5 states",
+    ),
+    ("inception_v3", INCEPTION, "torchvision inception_v3_noaux"),
+    ("inception_v3_heads", INCEPTION, "torchvision inception_v3"),
+    ("resnet18_a", RESNET, "ResNet-18 option A = plain-18"),
+    ("plain18", RESNET, "ResNet-18 option A = plain-18"),
+    ("resnet34_a", RESNET, "ResNet-34 option A = plain-34"),
+    ("plain34", RESNET, "ResNet-34 option A = plain-34"),
+    ("resnet50_2015", RESNET, "ResNet-50, stride on the first 1x1 as in 2015 (paper: 3.8e9)"),
+    ("resnet101_2015", RESNET, "ResNet-101, likewise (paper: 7.6e9)"),
+    ("resnet152_2015", RESNET, "ResNet-152, likewise (paper: 11.3e9)"),
+    ("plain20", CIFAR_RESNET, "ResNet-20, option A"),
+    ("resnet20_b", CIFAR_RESNET, "ResNet-20, option B"),
+    ("resnet32", CIFAR_RESNET, "ResNet-32, option A"),
+    ("plain32", CIFAR_RESNET, "ResNet-32, option A"),
+    (partial(resnet20, depth=32, shortcut="B"), CIFAR_RESNET, "ResNet-32, option B"),
+    ("resnet44", CIFAR_RESNET, "ResNet-44, option A"),
+    ("plain44", CIFAR_RESNET, "ResNet-44, option A"),
+    (partial(resnet20, depth=44, shortcut="B"), CIFAR_RESNET, "ResNet-44, option B"),
+    ("resnet56", CIFAR_RESNET, "ResNet-56, option A"),
+    ("plain56", CIFAR_RESNET, "ResNet-56, option A"),
+    (partial(resnet20, depth=56, shortcut="B"), CIFAR_RESNET, "ResNet-56, option B"),
+    ("resnet110", CIFAR_RESNET, "ResNet-110, option A"),
+    ("plain110", CIFAR_RESNET, "ResNet-110, option A"),
+    (partial(resnet20, depth=110, shortcut="B"), CIFAR_RESNET, "ResNet-110, option B"),
+    ("resnet110_stochastic", CIFAR_RESNET, "ResNet-110, option A"),
+    ("resnet1202", CIFAR_RESNET, "ResNet-1202, option A"),
+    ("densenet121", DENSENET, "torchvision densenet121"),
 ]
 
 # Networks of ours that the facts have no entry for: parameters and multiply-adds, worked out here.
-WORKED_OUT: dict[str, tuple[int, int]] = {}
+WORKED_OUT: dict[str, tuple[int, int]] = {
+    # Option B's, and a projection in the 3, 3, 5 and 2 blocks that keep their shape.
+    "resnet34_c": (
+        21_797_672 + sum(n * (w * w + 2 * w) for n, w in ((3, 64), (3, 128), (5, 256), (2, 512))),
+        3_663_761_408
+        + sum(n * (w * s) ** 2 for n, w, s in ((3, 64, 56), (3, 128, 28), (5, 256, 14), (2, 512, 7))),
+    ),
+    # A layer that reads w maps has 2 w weights in its norm and 9 * 12 w in its kernel; the paper prints 1.0M.
+    "densenet40": (1_019_722, 264_812_928),
+}
 
 # Multiply-adds that an entry includes and ours do not, as nothing in them is learnt.
 STATED_APART: dict[str, int] = {}
@@ -88,37 +140,9 @@ LEFT_OUT: dict[tuple[str, str], str] = {
     (NIN, "textbook form of deck 001, last block num_classes=10"): NOT_YET,
     (NIN, "textbook form of deck 001, last block num_classes=1000"): NOT_YET,
     (
-        GOOGLENET,
-        "2014 network with conv biases, no auxiliary heads (6,990,272 weights + 8,280 biases)",
-    ): NOT_YET,
-    (GOOGLENET, "with the two auxiliary heads (3,188,840 + 3,190,888)"): NOT_YET,
-    (GOOGLENET, "torchvision googlenet_noaux"): NOT_YET,
-    (GOOGLENET, "torchvision googlenet"): NOT_YET,
-    (BN_INCEPTION, BN_INCEPTION_PRINTED): NOT_YET,
-    (BN_INCEPTION, "same without conv bias"): NOT_YET,
-    (BN_INCEPTION, "pool projection 96 in 4c and 4d so that the depth is 576 as figure 5 states"): NOT_YET,
-    (INCEPTION, "torchvision inception_v3_noaux"): NOT_YET,
-    (INCEPTION, "torchvision inception_v3"): NOT_YET,
-    (
         INCEPTION,
         "Keras InceptionV3 (BN without gamma; 17,216 BN channels): total 23,851,784, trainable 23,817,352",
     ): "counts the running statistics, and leaves out gamma: another library's bookkeeping",
-    (RESNET, "ResNet-18 option A = plain-18"): NOT_YET,
-    (RESNET, "ResNet-34 option A = plain-34"): NOT_YET,
-    (RESNET, "ResNet-50, stride on the first 1x1 as in 2015 (paper: 3.8e9)"): NOT_YET,
-    (RESNET, "ResNet-101, likewise (paper: 7.6e9)"): NOT_YET,
-    (RESNET, "ResNet-152, likewise (paper: 11.3e9)"): NOT_YET,
-    (CIFAR_RESNET, "ResNet-20, option B"): NOT_YET,
-    (CIFAR_RESNET, "ResNet-32, option A"): NOT_YET,
-    (CIFAR_RESNET, "ResNet-32, option B"): NOT_YET,
-    (CIFAR_RESNET, "ResNet-44, option A"): NOT_YET,
-    (CIFAR_RESNET, "ResNet-44, option B"): NOT_YET,
-    (CIFAR_RESNET, "ResNet-56, option A"): NOT_YET,
-    (CIFAR_RESNET, "ResNet-56, option B"): NOT_YET,
-    (CIFAR_RESNET, "ResNet-110, option A"): NOT_YET,
-    (CIFAR_RESNET, "ResNet-110, option B"): NOT_YET,
-    (CIFAR_RESNET, "ResNet-1202, option A"): NOT_YET,
-    (DENSENET, "torchvision densenet121"): NOT_YET,
     (CONVNETJS, "default network"): NOT_YET,
     (CONVNETJS, "sibling MNIST demo: 24x24 crop, conv 5x5 8, pool 2, conv 5x5 16, pool 3, fc 10"): NOT_YET,
     (
@@ -146,10 +170,10 @@ def published(architectures: dict[str, Any]) -> dict[tuple[str, str], Published]
             name, shape = entry["variant"], tuple(entry["input"][1:]) if "input" in entry else None
             if "option_A_and_plain" in entry:
                 found[system, f"{name}, option A"] = Published(
-                    entry["option_A_and_plain"], entry["multiply_adds_A"], shape
+                    entry["option_A_and_plain"], entry["multiply_adds_A"], (3, 32, 32)
                 )
                 if entry["option_B"] is not None:
-                    found[system, f"{name}, option B"] = Published(entry["option_B"], None, shape)
+                    found[system, f"{name}, option B"] = Published(entry["option_B"], None, (3, 32, 32))
             else:
                 found[system, name] = Published(entry["value"], entry.get("multiply_adds"), shape)
     return found

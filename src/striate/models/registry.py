@@ -15,6 +15,10 @@ from pathlib import Path
 from torch import nn
 
 from striate.errors import ModelError, did_you_mean
+from striate.models.bn_inception import bn_inception
+from striate.models.densenet import densenet40, densenet121
+from striate.models.googlenet import googlenet, googlenet_2014
+from striate.models.inception_v3 import inception_v3
 from striate.models.lenet import lenet5
 from striate.models.mlp import mlp
 from striate.models.resnet import resnet18, resnet20, resnet34, resnet50, resnet101, resnet152
@@ -40,9 +44,14 @@ class Known:
 
 GRADIENT = "LeCun, Bottou, Bengio and Haffner: Gradient-based learning applied to document recognition"
 VERY_DEEP = "Simonyan and Zisserman: Very deep convolutional networks for large-scale image recognition"
+DEEPER = "Szegedy and others: Going deeper with convolutions"
+BATCH_NORM = "Ioffe and Szegedy: Batch normalization: accelerating deep network training"
+RETHINKING = "Szegedy and others: Rethinking the Inception architecture for computer vision"
 RESIDUAL = "He, Zhang, Ren and Sun: Deep residual learning for image recognition"
+STOCHASTIC = "Huang, Sun, Liu, Sedra and Weinberger: Deep networks with stochastic depth"
+DENSE = "Huang, Liu, van der Maaten and Weinberger: Densely connected convolutional networks"
 
-GREY28, COLOUR32, COLOUR224 = (1, 28, 28), (3, 32, 32), (3, 224, 224)
+GREY28, COLOUR32, COLOUR224, COLOUR299 = (1, 28, 28), (3, 32, 32), (3, 224, 224), (3, 299, 299)
 
 MODELS: dict[str, Known] = {
     "mlp": Known(mlp, GREY28, 10, 1998, GRADIENT),
@@ -55,12 +64,41 @@ MODELS: dict[str, Known] = {
     "vgg13_bn": Known(partial(vgg13, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
     "vgg16_bn": Known(partial(vgg16, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
     "vgg19_bn": Known(partial(vgg19, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
-    "resnet20": Known(resnet20, COLOUR32, 10, 2015, RESIDUAL),
+    "googlenet": Known(googlenet, COLOUR224, 1000, 2014, DEEPER),
+    "googlenet_heads": Known(partial(googlenet, use_heads=True), COLOUR224, 1000, 2014, DEEPER),
+    "googlenet_2014": Known(googlenet_2014, COLOUR224, 1000, 2014, DEEPER),
+    "googlenet_2014_heads": Known(partial(googlenet_2014, use_heads=True), COLOUR224, 1000, 2014, DEEPER),
+    "bn_inception": Known(bn_inception, COLOUR224, 1000, 2015, BATCH_NORM),
+    "inception_v3": Known(inception_v3, COLOUR299, 1000, 2015, RETHINKING),
+    "inception_v3_heads": Known(partial(inception_v3, use_heads=True), COLOUR299, 1000, 2015, RETHINKING),
     "resnet18": Known(resnet18, COLOUR224, 1000, 2015, RESIDUAL),
     "resnet34": Known(resnet34, COLOUR224, 1000, 2015, RESIDUAL),
     "resnet50": Known(resnet50, COLOUR224, 1000, 2015, RESIDUAL),
     "resnet101": Known(resnet101, COLOUR224, 1000, 2015, RESIDUAL),
     "resnet152": Known(resnet152, COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet18_a": Known(partial(resnet18, shortcut="A"), COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet34_a": Known(partial(resnet34, shortcut="A"), COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet34_c": Known(partial(resnet34, shortcut="C"), COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet50_2015": Known(partial(resnet50, strides_first=True), COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet101_2015": Known(partial(resnet101, strides_first=True), COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet152_2015": Known(partial(resnet152, strides_first=True), COLOUR224, 1000, 2015, RESIDUAL),
+    "plain18": Known(partial(resnet18, shortcut=None), COLOUR224, 1000, 2015, RESIDUAL),
+    "plain34": Known(partial(resnet34, shortcut=None), COLOUR224, 1000, 2015, RESIDUAL),
+    "resnet20": Known(resnet20, COLOUR32, 10, 2015, RESIDUAL),
+    "resnet20_b": Known(partial(resnet20, shortcut="B"), COLOUR32, 10, 2015, RESIDUAL),
+    "resnet32": Known(partial(resnet20, depth=32), COLOUR32, 10, 2015, RESIDUAL),
+    "resnet44": Known(partial(resnet20, depth=44), COLOUR32, 10, 2015, RESIDUAL),
+    "resnet56": Known(partial(resnet20, depth=56), COLOUR32, 10, 2015, RESIDUAL),
+    "resnet110": Known(partial(resnet20, depth=110), COLOUR32, 10, 2015, RESIDUAL),
+    "resnet1202": Known(partial(resnet20, depth=1202), COLOUR32, 10, 2015, RESIDUAL),
+    "plain20": Known(partial(resnet20, depth=20, shortcut=None), COLOUR32, 10, 2015, RESIDUAL),
+    "plain32": Known(partial(resnet20, depth=32, shortcut=None), COLOUR32, 10, 2015, RESIDUAL),
+    "plain44": Known(partial(resnet20, depth=44, shortcut=None), COLOUR32, 10, 2015, RESIDUAL),
+    "plain56": Known(partial(resnet20, depth=56, shortcut=None), COLOUR32, 10, 2015, RESIDUAL),
+    "plain110": Known(partial(resnet20, depth=110, shortcut=None), COLOUR32, 10, 2015, RESIDUAL),
+    "resnet110_stochastic": Known(partial(resnet20, depth=110, survival=0.5), COLOUR32, 10, 2016, STOCHASTIC),
+    "densenet121": Known(densenet121, COLOUR224, 1000, 2016, DENSE),
+    "densenet40": Known(densenet40, COLOUR32, 10, 2016, DENSE),
 }
 
 WIDTHS = re.compile(r"mlp(-[1-9]\d{0,6})+")  # mlp-300-100: a perceptron with these hidden widths

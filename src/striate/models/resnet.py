@@ -1,17 +1,34 @@
 """Residual networks: each block learns what to add to its input, so depth no longer blocks the gradient.
 
-resnet18, 34, 50, 101, 152: ImageNet form, stem 7x7/2 and pooling, projection shortcuts (option B), 224 pixels
-in the paper. Names and shapes of the weights are torchvision's, whose files load unchanged.
-resnet20: CIFAR form, stem 3x3, shortcuts without parameters (option A), 32 pixels.
-Source: He, Zhang, Ren and Sun 2016, Deep residual learning for image recognition, table 1 and section 4.2.
+ImageNet form (resnet18 to resnet152): stem 7x7/2 and pooling, 224 pixels in the paper; of its three shortcuts
+option B. Names and shapes of the weights are torchvision's, whose files load unchanged.
+CIFAR form (resnet20 to resnet1202): stem 3x3, three stages, 32 pixels, option A.
+Beside them the plain nets, which are the same without shortcuts, and stochastic depth.
+Sources: He, Zhang, Ren and Sun 2016, Deep residual learning for image recognition, table 1 and section 4.2;
+Huang, Sun, Liu, Sedra and Weinberger 2016, Deep networks with stochastic depth.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from striate.errors import ModelError
+
+# Section 4.1: what carries a block's input to its output. A: the input, with empty maps where there are more;
+# B: a projection where the shape changes, else the input; C: a projection everywhere. None: a plain net.
+Option = Literal["A", "B", "C"] | None
+
+
+def shortcut_of(option: Option, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+    """Make a block's shortcut; None where the input itself is taken, or nothing at all."""
+    changes = stride > 1 or in_channels != out_channels
+    if option == "C" or (option == "B" and changes):
+        return projection(in_channels, out_channels, stride)
+    return PadShortcut(in_channels, out_channels, stride) if option == "A" and changes else None
 
 
 class PadShortcut(nn.Module):
@@ -29,58 +46,117 @@ class PadShortcut(nn.Module):
 
 
 def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Option B: a 1x1 convolution brings the input to the output's shape."""
+    """Options B and C: a 1x1 convolution brings the input to the output's shape."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
     )
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and the input added to their output (paper, figure 5, left)."""
+class Block(nn.Module):
+    """relu(branch(x) + shortcut(x)): what every residual block is; its kinds differ in the branch.
+
+    survival: probability that the branch is there in a training step; Huang et al. 2016, equations 2 and 5.
+    """
 
     expansion: ClassVar = 1
+    downsample: nn.Module | None
+    survival: float
 
-    def __init__(self, in_channels: int, width: int, stride: int, downsample: nn.Module | None) -> None:
+    def branch(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        if self.survival == 1:
+            return F.relu(self.branch(x) + shortcut, inplace=True)
+        if not self.training:  # as strong as it was on average
+            return F.relu(self.survival * self.branch(x) + shortcut, inplace=True)
+        # One draw for the whole batch, so that a branch that is left out costs nothing; on the processor,
+        # where its value is known at once, whatever device computes.
+        if torch.rand((), device="cpu").item() < self.survival:
+            return F.relu(self.branch(x) + shortcut, inplace=True)
+        return F.relu(shortcut)
+
+
+class BasicBlock(Block):
+    """Two 3x3 convolutions and the input added to their output (paper, figure 5, left)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        stride: int,
+        downsample: nn.Module | None,
+        survival: float = 1.0,
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = starting_closed(nn.BatchNorm2d(width))
         self.downsample = downsample
+        self.survival = survival
+
+    def branch(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y: Tensor = self.bn2(self.conv2(x))
+        return y
+
+
+class PlainBlock(BasicBlock):
+    """The two convolutions alone, as in the plain nets (paper, figure 3, middle)."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        nn.init.ones_(self.bn2.weight)  # the only way through may not start closed
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        x = self.bn2(self.conv2(x))
-        return F.relu(x + shortcut, inplace=True)
+        return F.relu(self.branch(x), inplace=True)
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Block):
     """Down to a quarter of the channels, a 3x3 convolution there, up again (paper, figure 5, right).
 
     About as costly as a basic block of that quarter, with four times the channels between the blocks.
-    The stride is on the 3x3, as in torchvision; the 2015 paper has it on the first 1x1, which never looks at
-    three of four pixels and saves 0.23e9 of resnet50's 4.09e9 multiply-adds.
+    The stride is on the 3x3, as in torchvision.
     """
 
     expansion: ClassVar = 4
+    strides_first: ClassVar = False
 
-    def __init__(self, in_channels: int, width: int, stride: int, downsample: nn.Module | None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        stride: int,
+        downsample: nn.Module | None,
+        survival: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        first, second = (stride, 1) if self.strides_first else (1, stride)
+        self.conv1 = nn.Conv2d(in_channels, width, 1, first, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, second, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, width * self.expansion, 1, bias=False)
         self.bn3 = starting_closed(nn.BatchNorm2d(width * self.expansion))
         self.downsample = downsample
+        self.survival = survival
 
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
+    def branch(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         x = F.relu(self.bn2(self.conv2(x)), inplace=True)
-        x = self.bn3(self.conv3(x))
-        return F.relu(x + shortcut, inplace=True)
+        y: Tensor = self.bn3(self.conv3(x))
+        return y
+
+
+class Bottleneck2015(Bottleneck):
+    """The stride on the first 1x1, as published.
+
+    It never looks at three of four pixels, and saves 0.23e9 of resnet50's 4.09e9 multiply-adds.
+    """
+
+    strides_first: ClassVar = True
 
 
 def starting_closed(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
@@ -93,7 +169,7 @@ class ResNet(nn.Module):
     """Stem, stages of blocks, global average pooling, one dense layer.
 
     blocks: how many in each stage. width: of the first stage; each later one doubles it and halves the maps.
-    small: the stem and the shortcuts for pictures of 32 pixels.
+    small: the stem for pictures of 32 pixels. survival: of the last block; it falls evenly from 1.
     """
 
     def __init__(
@@ -105,6 +181,8 @@ class ResNet(nn.Module):
         channels: int,
         width: int = 64,
         small: bool = False,
+        shortcut: Option = "B",
+        survival: float = 1.0,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(
@@ -113,16 +191,17 @@ class ResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, 2, padding=1)
         self.stages = len(blocks)
-        before = width
+        before, made = width, 0
         for number, count in enumerate(blocks, 1):
-            stride, after = 1 if number == 1 else 2, width * block.expansion
-            change = None
-            if stride > 1 or before != after:
-                change = (PadShortcut if small else projection)(before, after, stride)
-            first = block(before, width, stride, change)
-            rest = [block(after, width, 1, None) for _ in range(count - 1)]
-            self.add_module(f"layer{number}", nn.Sequential(first, *rest))
-            before, width = after, 2 * width
+            after, stage = width * block.expansion, nn.Sequential()
+            for index in range(count):
+                stride, made = 2 if number > 1 and index == 0 else 1, made + 1
+                change = shortcut_of(shortcut, before, after, stride)
+                survives = 1 - made / sum(blocks) * (1 - survival)  # Huang et al. 2016, equation 4
+                stage.append(block(before, width, stride, change, survives))
+                before = after
+            self.add_module(f"layer{number}", stage)
+            width *= 2
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(before, classes)
         for module in self.modules():
@@ -138,72 +217,118 @@ class ResNet(nn.Module):
 
 
 # Table 1: the blocks of the stages conv2_x to conv5_x, 64, 128, 256 and 512 channels wide.
-TABLE_1: dict[int, tuple[type[BasicBlock | Bottleneck], tuple[int, ...]]] = {
-    18: (BasicBlock, (2, 2, 2, 2)),
-    34: (BasicBlock, (3, 4, 6, 3)),
-    50: (Bottleneck, (3, 4, 6, 3)),
-    101: (Bottleneck, (3, 4, 23, 3)),
-    152: (Bottleneck, (3, 8, 36, 3)),
+TABLE_1 = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
 }
 
 
-def resnet18(classes: int = 1000, channels: int = 3) -> nn.Module:
+def resnet18(
+    classes: int = 1000, channels: int = 3, *, small: bool = False, shortcut: Option = "B"
+) -> nn.Module:
     """Build ResNet-18: (N, channels, H, W) -> (N, classes), H and W from 32 pixels.
+
+    small: a stem of one 3x3 convolution, which keeps pictures of 32 pixels large.
+    shortcut: option A, B or C of the paper's table 3, or None for the plain net.
 
     >>> sum(p.numel() for p in resnet18().parameters())
     11689512
     """
-    return ResNet(*TABLE_1[18], classes=classes, channels=channels)
+    return _basic(18, classes, channels, small=small, shortcut=shortcut)
 
 
-def resnet34(classes: int = 1000, channels: int = 3) -> nn.Module:
-    """Build ResNet-34: (N, channels, H, W) -> (N, classes), H and W from 32 pixels.
+def resnet34(
+    classes: int = 1000, channels: int = 3, *, small: bool = False, shortcut: Option = "B"
+) -> nn.Module:
+    """Build ResNet-34; the rest as in resnet18.
 
     >>> import torch
     >>> with torch.device("meta"):  # the shapes without the numbers: no memory
     ...     sum(p.numel() for p in resnet34().parameters())
     21797672
     """
-    return ResNet(*TABLE_1[34], classes=classes, channels=channels)
+    return _basic(34, classes, channels, small=small, shortcut=shortcut)
 
 
-def resnet50(classes: int = 1000, channels: int = 3) -> nn.Module:
+def _basic(depth: int, classes: int, channels: int, *, small: bool, shortcut: Option) -> nn.Module:
+    block = PlainBlock if shortcut is None else BasicBlock
+    return ResNet(block, TABLE_1[depth], classes=classes, channels=channels, small=small, shortcut=shortcut)
+
+
+def resnet50(
+    classes: int = 1000, channels: int = 3, *, small: bool = False, strides_first: bool = False
+) -> nn.Module:
     """Build ResNet-50: (N, channels, H, W) -> (N, classes), H and W from 32 pixels.
+
+    small: as in resnet18. strides_first: on a block's first 1x1 as in 2015, in place of its 3x3.
 
     >>> import torch
     >>> with torch.device("meta"):
     ...     sum(p.numel() for p in resnet50().parameters())
     25557032
     """
-    return ResNet(*TABLE_1[50], classes=classes, channels=channels)
+    return _bottleneck(50, classes, channels, small=small, strides_first=strides_first)
 
 
-def resnet101(classes: int = 1000, channels: int = 3) -> nn.Module:
-    """Build ResNet-101: (N, channels, H, W) -> (N, classes), H and W from 32 pixels.
+def resnet101(
+    classes: int = 1000, channels: int = 3, *, small: bool = False, strides_first: bool = False
+) -> nn.Module:
+    """Build ResNet-101; the rest as in resnet50.
 
     >>> import torch
     >>> with torch.device("meta"):
     ...     sum(p.numel() for p in resnet101().parameters())
     44549160
     """
-    return ResNet(*TABLE_1[101], classes=classes, channels=channels)
+    return _bottleneck(101, classes, channels, small=small, strides_first=strides_first)
 
 
-def resnet152(classes: int = 1000, channels: int = 3) -> nn.Module:
-    """Build ResNet-152: (N, channels, H, W) -> (N, classes), H and W from 32 pixels.
+def resnet152(
+    classes: int = 1000, channels: int = 3, *, small: bool = False, strides_first: bool = False
+) -> nn.Module:
+    """Build ResNet-152; the rest as in resnet50.
 
     >>> import torch
     >>> with torch.device("meta"):
     ...     sum(p.numel() for p in resnet152().parameters())
     60192808
     """
-    return ResNet(*TABLE_1[152], classes=classes, channels=channels)
+    return _bottleneck(152, classes, channels, small=small, strides_first=strides_first)
 
 
-def resnet20(classes: int = 10, channels: int = 3) -> nn.Module:
-    """Build the CIFAR ResNet-20: (N, channels, H, W) -> (N, classes), any H and W.
+def _bottleneck(depth: int, classes: int, channels: int, *, small: bool, strides_first: bool) -> nn.Module:
+    block = Bottleneck2015 if strides_first else Bottleneck
+    return ResNet(block, TABLE_1[depth], classes=classes, channels=channels, small=small)
+
+
+def resnet20(
+    classes: int = 10,
+    channels: int = 3,
+    *,
+    depth: int = 20,
+    shortcut: Option = "A",
+    survival: float = 1.0,
+) -> nn.Module:
+    """Build the CIFAR ResNet-20, or another depth of it: (N, channels, H, W) -> (N, classes), any H and W.
+
+    depth: 6n + 2 layers; the paper has 20, 32, 44, 56, 110 and 1202. shortcut: as in resnet18.
+    survival: of the last block in training, 0.5 in the paper on stochastic depth.   Raises ModelError: depth.
 
     >>> sum(p.numel() for p in resnet20().parameters())
     269722
     """
-    return ResNet(BasicBlock, (3, 3, 3), classes=classes, channels=channels, width=16, small=True)
+    if depth < 8 or depth % 6 != 2:
+        raise ModelError(f"A CIFAR ResNet has 6n + 2 layers. Received: depth={depth}.", "The smallest has 8.")
+    return ResNet(
+        PlainBlock if shortcut is None else BasicBlock,
+        (depth // 6,) * 3,
+        classes=classes,
+        channels=channels,
+        width=16,
+        small=True,
+        shortcut=shortcut,
+        survival=survival,
+    )
