@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate import events
-from striate.api.start import begin, known_channels, start_from
+from striate.api.start import begin, known_channels, rehearse, start_from
 from striate.data import augment as augmentation
 from striate.data.pictures import Pictures, measured, prepare
 from striate.data.preprocess import Preprocess
@@ -126,13 +126,12 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
         dtype=seen.dtype,
     )
     # A model that does not fit says so before the pictures are decoded.
-    fitting_model(
+    given, task = (
         recipe.model if own_model is None else own_model,
         tasks.untrained(recipe.task, source.classes),
-        preprocess,
-        recipe.seed,
-        small=recipe.stem == "small",
     )
+    tried = fitting_model(given, task, preprocess, recipe.seed, small=recipe.stem == "small")
+    rehearse(recipe, given, tried, start, preprocess, task.outputs)
     pictures = _prepare(source, seen, preprocess, recipe, emit)
     for warning in pictures.check.warnings:
         emit(events.Warned(warning))

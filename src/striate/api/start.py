@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from striate import events
 from striate.errors import RecipeError
@@ -12,6 +12,8 @@ from striate.models import registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import nn
 
     from striate.data.preprocess import Preprocess
     from striate.events import Emit
@@ -61,6 +63,27 @@ def known_channels(known: Preprocess, channels: int) -> int:
     return known.channels
 
 
+def rehearse(
+    recipe: Recipe, given: Any, model: nn.Module, start: Start | None, preprocess: Preprocess, outputs: int
+) -> None:
+    """Try on a network that is thrown away what :func:`begin` will do, before time is spent on the data.
+
+    Raises RunError for weights that do not fit, ModelError for a layer to freeze that is not there.
+    """
+    import torch
+
+    from striate.runs import start as starts
+    from striate.training import transfer
+
+    if start is None:
+        return
+    head = _head(recipe, given, model, preprocess, outputs)
+    starts.take(model, start, head, name=str(recipe.model), classes=())
+    if recipe.freeze is not None:
+        inputs = torch.zeros(2, preprocess.channels, preprocess.size, preprocess.size)
+        transfer.freeze(model, recipe.freeze, head, inputs)
+
+
 def begin(job: Job, start: Start | None, classes: Sequence[str], emit: Emit) -> list[events.Choice]:
     """Give a network its starting weights, fit its new head, and fix what is to stay.
 
@@ -74,14 +97,7 @@ def begin(job: Job, start: Start | None, classes: Sequence[str], emit: Emit) -> 
     if recipe.weights is None:
         return []
     given = recipe.model if job.run.given_model is None else job.run.given_model
-    head = starts.head_of(
-        given,
-        job.model,
-        job.task.outputs,
-        channels=job.preprocess.channels,
-        size=job.preprocess.size,
-        small=recipe.stem == "small",
-    )
+    head = _head(recipe, given, job.model, job.preprocess, job.task.outputs)
     if start is not None:
         began = time.monotonic()
         new = starts.take(job.model, start, head, name=str(recipe.model), classes=classes)
@@ -114,3 +130,12 @@ def begin(job: Job, start: Start | None, classes: Sequence[str], emit: Emit) -> 
             trained = sum(p.numel() for p in job.model.parameters() if p.requires_grad)
             emit(events.Note(f"--freeze {recipe.freeze}: {trained:,} parameters learn."))
     return told
+
+
+def _head(
+    recipe: Recipe, given: Any, model: nn.Module, preprocess: Preprocess, outputs: int
+) -> frozenset[str]:
+    from striate.runs.start import head_of
+
+    small = recipe.stem == "small"
+    return head_of(given, model, outputs, channels=preprocess.channels, size=preprocess.size, small=small)

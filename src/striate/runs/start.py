@@ -218,6 +218,9 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise refused from error
     except Exception as error:
+        with open(path, "rb") as file:
+            if file.read(1) == b"\x80":  # a bare pickle, which torch refuses by its version
+                raise refused from error
         raise RunError(
             f"{path} is damaged or no weights file: {' '.join(str(error).split())[:120]}.",
             "Get the file again, or give another.",
