@@ -1,4 +1,4 @@
-"""From a name to a network: ours by name, anybody's as ``package.module:name``."""
+"""From a name to a network: ours, timm's and torchvision's by name, anybody's as ``package.module:name``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from torch import nn
 
 from striate.errors import ModelError, did_you_mean
+from striate.models import hub
 from striate.models.bn_inception import bn_inception
 from striate.models.densenet import densenet40, densenet121
 from striate.models.googlenet import googlenet, googlenet_2014
@@ -173,6 +174,8 @@ def find(name: str) -> Builder | nn.Module:
     if ours is not None:
         return ours.builder
     module_name, colon, path = name.partition(":")
+    if colon and module_name in hub.HUBS:
+        return hub.find(module_name, path)
     if not colon or not path or not module_name:
         raise ModelError(
             f"Unknown model {name!r}.", f"{did_you_mean(name, MODELS)} Yours: package.module:name."
