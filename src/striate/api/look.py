@@ -49,6 +49,7 @@ def inspect(
     input_shape: Sequence[int] | None = None,
     *,
     classes: int | None = None,
+    stem: str | None = None,
     batch: int | None = None,
     optimizer: str | None = None,
     strict: bool = False,
@@ -59,7 +60,8 @@ def inspect(
 
     model: a module, a name of ours, ``package.module:name``, or a run (folder).
     input_shape: without the batch, such as (3, 224, 224); a network of ours and a run know their own.
-    classes: outputs, for a network that is built here.   batch: for the memory; 32, or that of the run.
+    classes: outputs, for a network that is built here.   stem: standard, or small for pictures of 32 pixels.
+    batch: for the memory; 32, or that of the run.
     optimizer: for the memory; sgd with momentum, or that of the run.
     strict: raise DoesNotFit for a layer whose windows do not fill their input.
     measure: also run a few training steps on this machine.
@@ -76,7 +78,7 @@ def inspect(
     from striate.training.optim import RULES
 
     with summary.undisturbed():
-        asked = find(model, input_shape, classes=classes, trust=trust)
+        asked = find(model, input_shape, classes=classes, stem=stem, trust=trust)
         batch, optimizer = asked.batch if batch is None else batch, optimizer or asked.optimizer
         if optimizer not in RULES:
             raise RecipeError(f"Unknown optimiser {optimizer!r}.", did_you_mean(optimizer, RULES))

@@ -21,6 +21,7 @@ def inspect(
     *,
     input: str | None = None,  # noqa: A002 - the flag's name
     classes: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    stem: Literal["standard", "small"] | None = None,
     batch: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     optimizer: Literal["sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw"]
     | None = None,
@@ -41,6 +42,8 @@ def inspect(
         Shape of one input, such as 3x224x224; a network of ours and a run know their own.
     classes
         Outputs of the network; by default its paper's, or the run's.
+    stem
+        First layers: as published, or small, which keep pictures of 32 pixels large.
     batch
         Inputs in a step, for the memory; by default 32, or the run's.
     optimizer
@@ -63,6 +66,7 @@ def inspect(
         model,
         None if input is None else _shape(input),
         classes=classes,
+        stem=stem,
         batch=batch,
         optimizer=optimizer,
         strict=strict,

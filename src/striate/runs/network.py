@@ -86,13 +86,18 @@ class Network:
 
 
 def find(
-    model: nn.Module | Run | str | Path, shape: Sequence[int] | None, *, classes: int | None, trust: bool
+    model: nn.Module | Run | str | Path,
+    shape: Sequence[int] | None,
+    *,
+    classes: int | None,
+    trust: bool,
+    stem: str | None = None,
 ) -> Network:
     """Find what somebody means by a network.
 
     model: a module, a name of ours, ``package.module:name``, or a run (folder).
     shape: without the batch; a network of ours and a run know their own.
-    trust: allow a run whose model is code from outside striate.
+    trust: allow a run whose model is code from outside striate.   stem: "small" for pictures of 32 pixels.
     Raises ModelError or RunError where there is no such network, or no shape.
 
     >>> find("lenet5", None, classes=None, trust=False).shape
@@ -104,18 +109,18 @@ def find(
         kind = type(model).__name__
         return Network(model, kind, _given(shape, kind))
     if isinstance(model, Run):
-        return _of_run(model, shape, classes)
+        return _of_run(model, shape, classes, stem)
     name = str(model)
     ours = registry.known(name)
     if isinstance(model, Path) or (ours is None and _is_path(name)):
-        return _of_run(load(name, trust=trust), shape, classes)
+        return _of_run(load(name, trust=trust), shape, classes, stem)
     if shape is None and ours is not None:
         shape = ours.input
     registry.find(name)
-    return Network(name, name, _given(shape, name), classes)
+    return Network(name, name, _given(shape, name), classes, small=stem == "small")
 
 
-def _of_run(run: Run, shape: Sequence[int] | None, classes: int | None) -> Network:
+def _of_run(run: Run, shape: Sequence[int] | None, classes: int | None, stem: str | None) -> Network:
     info, recipe, preprocess, model = run.info, run.recipe, preprocess_of(run), chosen_of(run)
     try:
         outputs, pictures = len(info["classes"]) or 1, int(info["data"]["pictures"]["train"])
@@ -132,7 +137,7 @@ def _of_run(run: Run, shape: Sequence[int] | None, classes: int | None) -> Netwo
         recipe.batch or 32,
         recipe.optimizer or "momentum",
         pictures,
-        recipe.stem == "small",
+        (stem or recipe.stem) == "small",
     )
 
 
