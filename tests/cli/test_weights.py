@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from pathlib import Path
@@ -14,6 +15,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from striate.cli.main import main
+from striate.models.registry import build
+from striate.runs import imagenet
 
 
 def made(folder: Path, colours: dict[str, tuple[int, int, int]]) -> Path:
@@ -110,6 +113,29 @@ def test_freeze_up_to_a_layer_and_go_on_after_a_stop(first: Path, others: Path, 
     (out / "run.json").write_text(json.dumps(info(out) | {"status": "training"}), encoding="utf-8")
     assert main(["train", "--resume", str(out)]) == 0
     assert (out / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_published_weights_by_name_from_the_hubs_cache(
+    others: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = tmp_path / "torch" / "hub" / "checkpoints"
+    hub.mkdir(parents=True)
+    torch.save(build("resnet18").state_dict(), hub / "a.pth")
+    name = f"resnet18-{hashlib.sha256((hub / 'a.pth').read_bytes()).hexdigest()[:8]}.pth"
+    (hub / "a.pth").rename(hub / name)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setitem(imagenet.FILES, "resnet18", name)
+    out = tmp_path / "out"
+    words = ["train", str(others), "--weights", "imagenet", "--size", "32", "--offline", "--out", str(out)]
+    assert main([*words, "--freeze"]) == 0
+    preprocess = info(out)["preprocess"]
+    assert (preprocess["size"], preprocess["interpolation"]) == (32, "bilinear")
+    assert preprocess["mean"] == [0.485, 0.456, 0.406]
+    (hub / name).unlink()
+    assert main([*words[:-1], str(tmp_path / "other")]) == 2
+    lines = told(capsys)
+    assert name in lines
+    assert str(hub) in lines
 
 
 def test_grey_pictures_become_what_the_weights_take(first: Path, tmp_path: Path) -> None:
