@@ -19,7 +19,16 @@ from striate.errors import ModelError
 from striate.models.registry import MODELS, build, find, is_ours
 
 # Those that are small enough to be run here, at a size that is quick; the others on the meta device alone.
-SIZES = {"mlp": 28, "lenet5": 28, "resnet20": 32, "resnet18": 32}
+SIZES = {
+    "mlp": 28,
+    "lenet5": 28,
+    "lenet5_1998": 28,
+    "resnet20": 32,
+    "resnet18": 32,
+    "nin": 16,
+    "unshared": 16,
+}
+SIZES |= {"convnetjs": 16, "convnetjs_mnist": 24}
 
 
 @pytest.mark.parametrize("name", MODELS)

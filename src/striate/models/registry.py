@@ -16,14 +16,19 @@ from torch import nn
 
 from striate.errors import ModelError, did_you_mean
 from striate.models import hub
+from striate.models.alexnet import alexnet, alexnet_2012, alexnet_one_tower
 from striate.models.bn_inception import bn_inception
+from striate.models.convnetjs import convnetjs, convnetjs_mnist
 from striate.models.densenet import densenet40, densenet121
 from striate.models.googlenet import googlenet, googlenet_2014
 from striate.models.inception_v3 import inception_v3
-from striate.models.lenet import lenet5
+from striate.models.lenet import lenet5, lenet5_1998
 from striate.models.mlp import mlp
+from striate.models.nin import nin, nin_imagenet
 from striate.models.resnet import resnet18, resnet20, resnet34, resnet50, resnet101, resnet152
-from striate.models.vgg import vgg11, vgg13, vgg16, vgg19
+from striate.models.unshared import unshared
+from striate.models.vgg import vgg11, vgg11_lrn, vgg13, vgg16, vgg16_1x1, vgg19
+from striate.models.zfnet import zfnet, zfnet_wide
 
 Builder = Callable[..., nn.Module]
 
@@ -44,27 +49,45 @@ class Known:
 
 
 GRADIENT = "LeCun, Bottou, Bengio and Haffner: Gradient-based learning applied to document recognition"
+TOWERS = "Krizhevsky, Sutskever and Hinton: ImageNet classification with deep convolutional neural networks"
+WEIRD_TRICK = "Krizhevsky: One weird trick for parallelizing convolutional neural networks"
+VISUALISING = "Zeiler and Fergus: Visualizing and understanding convolutional networks"
 VERY_DEEP = "Simonyan and Zisserman: Very deep convolutional networks for large-scale image recognition"
+IN_NETWORK = "Lin, Chen and Yan: Network in network"
 DEEPER = "Szegedy and others: Going deeper with convolutions"
 BATCH_NORM = "Ioffe and Szegedy: Batch normalization: accelerating deep network training"
 RETHINKING = "Szegedy and others: Rethinking the Inception architecture for computer vision"
 RESIDUAL = "He, Zhang, Ren and Sun: Deep residual learning for image recognition"
 STOCHASTIC = "Huang, Sun, Liu, Sedra and Weinberger: Deep networks with stochastic depth"
 DENSE = "Huang, Liu, van der Maaten and Weinberger: Densely connected convolutional networks"
+CONVNETJS = "Karpathy: ConvNetJS, deep learning in your browser"
+STRATEGIES = "LeCun: Generalization and network design strategies"
 
-GREY28, COLOUR32, COLOUR224, COLOUR299 = (1, 28, 28), (3, 32, 32), (3, 224, 224), (3, 299, 299)
+GREY24, GREY28, COLOUR32 = (1, 24, 24), (1, 28, 28), (3, 32, 32)
+COLOUR224, COLOUR227, COLOUR299 = (3, 224, 224), (3, 227, 227), (3, 299, 299)
 
 MODELS: dict[str, Known] = {
     "mlp": Known(mlp, GREY28, 10, 1998, GRADIENT),
     "lenet5": Known(lenet5, GREY28, 10, 1998, GRADIENT),
+    "lenet5_1998": Known(lenet5_1998, GREY28, 10, 1998, GRADIENT),
+    "alexnet": Known(alexnet, COLOUR224, 1000, 2014, WEIRD_TRICK),
+    "alexnet_2012": Known(alexnet_2012, COLOUR227, 1000, 2012, TOWERS),
+    "alexnet_one_tower": Known(alexnet_one_tower, COLOUR227, 1000, 2012, TOWERS),
+    "zfnet": Known(zfnet, COLOUR224, 1000, 2013, VISUALISING),
+    "zfnet_wide": Known(zfnet_wide, COLOUR224, 1000, 2013, VISUALISING),
     "vgg11": Known(vgg11, COLOUR224, 1000, 2014, VERY_DEEP),
+    "vgg11_lrn": Known(vgg11_lrn, COLOUR224, 1000, 2014, VERY_DEEP),
     "vgg13": Known(vgg13, COLOUR224, 1000, 2014, VERY_DEEP),
+    "vgg16_1x1": Known(vgg16_1x1, COLOUR224, 1000, 2014, VERY_DEEP),
     "vgg16": Known(vgg16, COLOUR224, 1000, 2014, VERY_DEEP),
     "vgg19": Known(vgg19, COLOUR224, 1000, 2014, VERY_DEEP),
     "vgg11_bn": Known(partial(vgg11, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
     "vgg13_bn": Known(partial(vgg13, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
+    "vgg16_1x1_bn": Known(partial(vgg16_1x1, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
     "vgg16_bn": Known(partial(vgg16, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
     "vgg19_bn": Known(partial(vgg19, use_batch_norm=True), COLOUR224, 1000, 2014, VERY_DEEP),
+    "nin": Known(nin, COLOUR32, 10, 2013, IN_NETWORK),
+    "nin_imagenet": Known(nin_imagenet, COLOUR224, 1000, 2013, IN_NETWORK),
     "googlenet": Known(googlenet, COLOUR224, 1000, 2014, DEEPER),
     "googlenet_heads": Known(partial(googlenet, use_heads=True), COLOUR224, 1000, 2014, DEEPER),
     "googlenet_2014": Known(googlenet_2014, COLOUR224, 1000, 2014, DEEPER),
@@ -100,6 +123,9 @@ MODELS: dict[str, Known] = {
     "resnet110_stochastic": Known(partial(resnet20, depth=110, survival=0.5), COLOUR32, 10, 2016, STOCHASTIC),
     "densenet121": Known(densenet121, COLOUR224, 1000, 2016, DENSE),
     "densenet40": Known(densenet40, COLOUR32, 10, 2016, DENSE),
+    "convnetjs": Known(convnetjs, COLOUR32, 10, 2013, CONVNETJS),
+    "convnetjs_mnist": Known(convnetjs_mnist, GREY24, 10, 2013, CONVNETJS),
+    "unshared": Known(unshared, COLOUR32, 10, 1989, STRATEGIES),
 }
 
 WIDTHS = re.compile(r"mlp(-[1-9]\d{0,6})+")  # mlp-300-100: a perceptron with these hidden widths
