@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from striate.report import suspects
 from striate.report.page import page
 
 from .conftest import EVIL, told, told_numbers
+from .test_suspects import doubts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,6 +144,21 @@ def test_other_stories_fit_a_phone_too(chromium: str, tmp_path: Path, kind: str)
     story = told_numbers() if kind == "numbers" else told(k=100, evil="a_rather_long_name_without_any_space_")
     for found in opened(chromium, tmp_path, page(story)):
         assert found["scrolls"] <= found["width"], found["wide"]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_of_suspects_fits_too_and_asks_nobody(
+    chromium: str, tmp_path: Path, trap: tuple[int, list[str]], dark: bool
+) -> None:
+    port, asked = trap
+    for found in opened(chromium, tmp_path, suspects.page(doubts()), dark=dark, port=port):
+        assert found["scrolls"] <= found["width"], found["wide"]
+        assert found["wide"] == []
+        assert found["thumb"] == 'url("data:image/'
+        assert found["requested"] == []
+        paper, ink = (sum(map(int, re.findall(r"\d+", found[name])[:3])) / 3 for name in ("paper", "ink"))
+        assert (paper < 60 and ink > 200) if dark else (paper > 200 and ink < 60)
+    assert asked == []
 
 
 def test_asks_nobody_for_anything(chromium: str, tmp_path: Path, trap: tuple[int, list[str]]) -> None:

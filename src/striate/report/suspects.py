@@ -90,7 +90,7 @@ def _gallery(told: Doubts, sprite: Sprite) -> str:
     shown = told.shown[:SHOWN]
     items = "".join(
         f"<li>{sprite.thumb(s, f'{s.caption} {s.detail}')}{text(s.caption)}"
-        f"<small>{text(s.detail, 44)}</small></li>"
+        f"<small>{text(s.detail, 60)}</small></li>"
         for s in shown
     )
     rest = len(told.doubts) - len(shown)
