@@ -84,17 +84,14 @@ def a_deeper_network_costs_less(case: Case) -> None:
     assert max(found[0], named("resnet152").totals.multiply_adds) < min(found[1:])
 
 
-# What waits. A name below that turns out otherwise is changed here when the part arrives.
-
-
-@later("001-alexnet-60m", needs="the three AlexNets in striate.models: issue 5")
+@shows("001-alexnet-60m")
 def parameters_of_alexnet(case: Case) -> None:
     assert parameters("alexnet") == set(case.recomputed.values())
     (millions,) = numbers(case.expected)
     assert {round(count / 1e7) * 10 for count in parameters("alexnet")} == {millions}
 
 
-@later("001-vgg-19-layers", needs="AlexNet in striate.models, to compare with: issue 5")
+@shows("001-vgg-19-layers")
 def vgg_has_eleven_more(case: Case) -> None:
     _, vgg, alexnet, more = numbers(case.recomputed)
     assert depth(named("vgg19")) == vgg == alexnet + more
@@ -102,7 +99,7 @@ def vgg_has_eleven_more(case: Case) -> None:
     assert {depth(found) for found in variants("alexnet")} == {alexnet}
 
 
-@later("001-resnet-20x-8x", needs="AlexNet in striate.models, to compare with: issue 5")
+@shows("001-resnet-20x-8x")
 def how_many_times_deeper(case: Case) -> None:
     claimed = set()
     for ratio, right in case.recomputed.items():  # such as "152/19"
@@ -114,12 +111,15 @@ def how_many_times_deeper(case: Case) -> None:
     assert {depth(found) for found in variants("alexnet")} == claimed - ours
 
 
-@later("001-nin-gap", needs="Network in Network in striate.models: issue 5")
+@shows("001-nin-gap")
 def no_dense_layer_and_few_parameters(case: Case) -> None:
     right = case.recomputed
     assert parameters("nin") == {right["nin_imagenet"], right["nin_cifar10"]}
     assert not any(rows_of(found, "Linear") for found in variants("nin"))
     assert right["alexnet_two_tower"] in parameters("alexnet")
+
+
+# What waits. A name below that turns out otherwise is changed here when the part arrives.
 
 
 @later("001-googlenet-4m", needs="GoogLeNet with and without its heads in striate.models: issue 5")
