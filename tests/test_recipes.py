@@ -54,6 +54,11 @@ def test_each_says_what_it_is_and_names_a_network(name: str) -> None:
     assert recipe.epochs is not None or recipe.steps is not None
 
 
+def test_each_has_a_quick_one_and_the_other_way_round() -> None:
+    names = set(packaged())
+    assert {f"{name.removesuffix('-quick')}{end}" for name in names for end in ("", "-quick")} == names
+
+
 @pytest.mark.parametrize("name", [name for name in packaged() if name.endswith("-quick")])
 def test_each_quick_one_trains(name: str, pictures: Path, tmp_path: Path) -> None:
     run = api.train(pictures, recipe=name, out=tmp_path / "run", steps=2, batch=8)
