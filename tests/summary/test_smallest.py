@@ -116,3 +116,14 @@ def test_numbers_that_the_network_makes_are_no_hindrance() -> None:
     network = Does(lambda net, x: net.conv(x) * torch.linspace(0, 1, 4), conv=nn.Conv2d(1, 1, 3))
     assert works(without_numbers(network), (1, 6, 6), torch.float32)
     assert smallest(without_numbers(network), (1, 5, 5), torch.float32) == ((1, 3, 3), True)
+
+
+def test_out_of_time_it_still_comes_down_from_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.summary.smallest.SECONDS", -1.0)
+    model = nn.Sequential(nn.Conv2d(3, 2, 7), nn.MaxPool2d(9, 2), nn.AdaptiveAvgPool2d(1)).to("meta")
+    assert smallest(model, (3, 4, 4), torch.float32) == ((3, 15, 15), False)
+
+
+def test_what_is_trained_needs_two_values_for_a_batch_norm() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 5), nn.BatchNorm2d(2)).to("meta").train()
+    assert smallest(model, (3, 4, 4), torch.float32) == ((3, 5, 5), True)

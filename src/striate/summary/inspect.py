@@ -19,6 +19,7 @@ from striate.summary import failure, memory, receptive
 from striate.summary.meta import is_ours_to_change, without_numbers
 from striate.summary.result import Inspected, Layer, LayerMemory, Memory, Shape, Totals, Window
 from striate.summary.rows import Line, Rows
+from striate.summary.smallest import fewest
 from striate.summary.trace import Trace, Traced
 
 if TYPE_CHECKING:
@@ -72,6 +73,25 @@ def inspect(
             warnings=(*_warnings(layers), *([trouble] if trouble else [])),
             dtype=str(x.dtype).removeprefix("torch."),
         )
+
+
+def refusal(model: nn.Module, input_shape: Sequence[int], *, training: bool) -> ModelError | None:
+    """Say why a network cannot take an input, in evaluation or in training mode; None where its shapes go.
+
+    input_shape: without the batch.   Returns: what `inspect` would raise: the layer and the smallest input.
+
+    >>> print(refusal(nn.Conv2d(1, 1, 5), (1, 3, 3), training=False))
+    The network (Conv2d), given 1x3x3: its 5x5 kernel is larger than that (input 1x3x3)
+    The smallest input that works: 1x5x5.
+    """
+    with undisturbed():
+        try:
+            _trace(_mode(without_numbers(model), training=training), check_shape(input_shape))
+        except ModelError as error:
+            return error
+        except Exception:  # noqa: BLE001 - anything may go wrong on the meta device, and is no reason then
+            return None
+    return None
 
 
 @contextmanager
@@ -138,7 +158,7 @@ def _trace(model: nn.Module, shape: Shape) -> tuple[torch.Tensor, Traced]:
     """Run once on shapes; a network that looks words up is tried with whole numbers, too."""
     failed: tuple[BaseException, Trace, torch.dtype] | None = None
     for dtype in _types(model, shape):
-        x = torch.empty(1, *shape, dtype=dtype, device="meta")
+        x = torch.empty(fewest(model), *shape, dtype=dtype, device="meta")
         trace = Trace(model)
         try:
             traced = trace.run(x, range(_first_place(x), x.dim()))

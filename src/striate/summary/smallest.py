@@ -42,20 +42,39 @@ def smallest(model: nn.Module, shape: Shape, dtype: torch.dtype) -> tuple[Shape 
             break
     for candidate in _others(model, shape):
         if works(model, candidate, dtype):
-            return candidate, False
+            return _lowered(model, candidate, dtype), False
         if time.monotonic() > stop + 1:
             break
     return None, False
+
+
+def _lowered(model: nn.Module, shape: Shape, dtype: torch.dtype) -> Shape:
+    """Halve the way down from a square that works, as if every larger one did."""
+    if len(set(shape[1:])) != 1:
+        return shape
+    low, high = 0, shape[-1]
+    while high - low > 1:
+        side = (low + high) // 2
+        if works(model, (shape[0], *[side] * (len(shape) - 1)), dtype):
+            high = side
+        else:
+            low = side
+    return (shape[0], *[high] * (len(shape) - 1))
 
 
 def works(model: nn.Module, shape: Shape, dtype: torch.dtype) -> bool:
     """Tell whether a network of meta tensors takes an input."""
     try:
         with torch.no_grad(), Shapes():  # type: ignore[no-untyped-call]
-            model(torch.empty(1, *shape, dtype=dtype, device="meta"))
+            model(torch.empty(fewest(model), *shape, dtype=dtype, device="meta"))
     except (Exception, SystemExit):  # noqa: BLE001 - anybody's forward may raise anything
         return False
     return True
+
+
+def fewest(model: nn.Module) -> int:
+    """Count the inputs that any batch needs: batch normalisation cannot be trained on one value a channel."""
+    return 2 if model.training else 1
 
 
 def axes_of(module: Any) -> int:

@@ -11,6 +11,7 @@ from torch import nn
 from striate.errors import ModelError
 from striate.runs.forward import computing
 from striate.runs.load import own
+from striate.summary.inspect import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,27 +29,40 @@ def training_step(
 ) -> tuple[Tensor, Tensor]:
     """Update the weights once.
 
+    model: may return a tuple in training: its output, then those of auxiliary classifiers, whose losses count
+    `auxiliary_weight` each, an attribute of the model (0.3 without it; Szegedy et al. 2015, section 5).
     clip: longest gradient allowed (its norm), 0 for any.
-    Returns (loss, metric), each the sum over the batch, on the batch's device.
+    Returns (loss, metric) of the first output, each the sum over the batch, on the batch's device: what
+    validation measures, too.
     """
     try:
         with computing(precision, batch.inputs.device.type):
-            outputs = model(batch.inputs).float()
+            returned = model(batch.inputs)
+        every = returned if isinstance(returned, tuple) else (returned,)
+        outputs, *auxiliary = [output.float() for output in every]
     except Exception as error:
-        raise ModelError(
+        raise refusal(model, batch.inputs.shape[1:], training=True) or ModelError(
             f"The model raised {type(error).__name__} in training: {' '.join(str(error).split())[:160]}",
             "Try another --batch or --size; --debug shows where.",
         ) from error
-    losses = task.losses(outputs, batch.targets)
-    if batch.partners is not None and batch.share is not None:  # mixup, cutmix: two targets share a picture
-        losses = batch.share * losses + (1 - batch.share) * task.losses(outputs, batch.partners)
+    losses = _losses(task, outputs, batch)
+    total = losses.mean()
+    for output in auxiliary:
+        total = total + getattr(model, "auxiliary_weight", 0.3) * _losses(task, output, batch).mean()
     optimiser.zero_grad(set_to_none=True)
-    losses.mean().backward()  # type: ignore[no-untyped-call]
+    total.backward()  # type: ignore[no-untyped-call]
     if clip:
         nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimiser.step()
     with torch.no_grad():
         return losses.sum(), task.hits(outputs, batch.targets).sum()
+
+
+def _losses(task: Task, outputs: Tensor, batch: Batch) -> Tensor:
+    losses = task.losses(outputs, batch.targets)
+    if batch.partners is not None and batch.share is not None:  # mixup, cutmix: two targets share a picture
+        losses = batch.share * losses + (1 - batch.share) * task.losses(outputs, batch.partners)
+    return losses
 
 
 @contextlib.contextmanager
@@ -88,7 +102,7 @@ def try_out(model: nn.Module, task: Task, inputs: Tensor) -> None:
             outputs = model(inputs)
     except Exception as error:
         shape, why = tuple(inputs.shape), " ".join(str(error).split())[:160]
-        raise ModelError(
+        raise refusal(model, shape[1:], training=False) or ModelError(
             f"The model raised {type(error).__name__} for an input {shape}: {why}",
             "Check its input size and channels, or choose another --size. --debug shows where.",
         ) from error
