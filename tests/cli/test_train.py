@@ -122,6 +122,20 @@ def test_the_console_script_works_in_a_process_of_its_own(tmp_path: Path) -> Non
     assert "Warning:" not in out.stderr
 
 
+def test_a_terminal_shows_each_fold_the_spread_and_where_the_suspects_are(
+    tmp_path: Path, terminal: Callable[[str], io.StringIO]
+) -> None:
+    screen = terminal("stdout")
+    assert main(["train", *QUICK, "--folds", "2", "--out", str(tmp_path / "out")]) == 0
+    lines = screen.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "run", "fold-1", "fold-2", "mean", "±", "out", "suspects"
+    ]  # fmt: skip
+    shares = [float(line.split()[1].rstrip("%")) for line in lines[1:4]]
+    assert shares[2] == pytest.approx((shares[0] + shares[1]) / 2, abs=0.11)
+    assert Path(lines[-1].split()[-1]).exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"

@@ -111,9 +111,9 @@ def spread(several: Several) -> list[str]:
     for title, values in [
         *((each["path"], values) for each, values in zip(info["runs"], found, strict=True)),
         ("mean", means),
-        ("± sd", deviations),
     ]:
         rows.append([title, *(_figure(name, value) for name, value in zip(names, values, strict=True))])
+    rows.append(["± sd", *(_figure(name, value, 2) for name, value in zip(names, deviations, strict=True))])
     lines = show.table(rows, within=show.width())
     if "out_of_fold" in info:
         whole, count = info["out_of_fold"], info["suspects"]
@@ -127,5 +127,5 @@ def spread(several: Several) -> list[str]:
     return lines
 
 
-def _figure(name: str, value: float) -> str:
-    return f"{value:.1%}" if name in show.SHARES else f"{value:.3f}"
+def _figure(name: str, value: float, digits: int = 1) -> str:
+    return f"{value:.{digits}%}" if name in show.SHARES else f"{value:.3f}"
