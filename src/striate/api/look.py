@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from striate import events
@@ -91,3 +92,37 @@ def inspect(
         except ModelError as error:
             raise asked.explain(error) from error
         return real.measured(found, asked.build(), asked.pictures) if measure else found
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A network of ours, counted at its paper's input, (C, H, W), and classes."""
+
+    name: str
+    parameters: int
+    multiply_adds: int
+    input: tuple[int, int, int]
+    year: int
+    paper: str
+
+
+def models() -> list[Listed]:
+    """List the networks of ours, one for each name; the oldest paper first, its variants together.
+
+    parameters: with auxiliary heads, where there are some.   multiply_adds: of one input in evaluation.
+
+    >>> models()[-1].input
+    (3, 32, 32)
+    """
+    from striate.models.registry import MODELS, build
+    from striate.summary.meta import unallocated
+    from striate.summary.tally import tally
+
+    papers = list(dict.fromkeys(known.paper for known in MODELS.values()))
+    listed = []
+    for name, known in MODELS.items():
+        channels, size, _ = known.input
+        with unallocated():
+            network = build(name, classes=known.classes, channels=channels, size=size)
+        listed.append(Listed(name, *tally(network, known.input), known.input, known.year, known.paper))
+    return sorted(listed, key=lambda row: (row.year, papers.index(row.paper)))

@@ -33,6 +33,7 @@ app = App(
 )
 COMMANDS = {
     "inspect": "Say what a network computes, stores and sees.",
+    "models": "List the networks that are built in, with their parameters and multiply-adds.",
     "train": "Train a network on your pictures.",
     "data": "Check a data set: counts, sizes, unreadable files, duplicates.",
     "predict": "Predict pictures with a run.",
