@@ -100,3 +100,12 @@ def test_the_page_lists_them() -> None:
     assert re.findall(r"^\| `.*", page, re.MULTILINE) == rows, (
         "run: ACCEPT=1 sh scripts/test tests/test_recipes.py"
     )
+
+
+def test_each_network_has_its_row_among_the_reproductions() -> None:
+    page = (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]
+    systems = {name for name in packaged() if not name.endswith("-quick")}
+    assert {row[0] for row in rows} == systems
+    for row in rows:
+        assert re.search(r"\d %|not run", row[2]), row
