@@ -6,7 +6,7 @@
 
 Where the recipe says cifar10, the pictures are CIFAR-10 (JPEG). Seconds are the processor's, of all threads
 together, from files to report: other work on the machine lengthens the wall's clock more than these. The
-network of ConvNetJS is also scored as on its page, by the mean answer to six changed copies of each test picture.
+network of ConvNetJS is also scored as its page does it: the mean answer to six changed copies of a picture.
 """
 
 from __future__ import annotations
