@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from striate.models.resnet import BasicBlock, Bottleneck, PadShortcut, ResNet, projection, resnet50
+from striate.errors import ModelError
+from striate.models.resnet import (
+    BasicBlock,
+    Block,
+    Bottleneck,
+    Bottleneck2015,
+    Option,
+    PadShortcut,
+    PlainBlock,
+    ResNet,
+    projection,
+    resnet18,
+    resnet20,
+    resnet34,
+    resnet50,
+)
+from striate.training.step import drawing
 
 
 @pytest.fixture
@@ -84,3 +102,124 @@ def test_a_narrow_network_of_bottlenecks_learns_in_every_parameter() -> None:
         nn.functional.cross_entropy(model(torch.randn(4, 1, 32, 32)), torch.arange(4)).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
+# ---- variants ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_bottleneck_of_2015_strides_on_its_first_1x1(x: Tensor, stride: int) -> None:
+    shortcut = projection(8, 16, stride)
+    block = opened(Bottleneck2015(8, 4, stride, shortcut))
+    y = F.relu(convolved(x, block, 1, stride=stride))
+    y = F.relu(convolved(y, block, 2))
+    torch.testing.assert_close(block(x), F.relu(convolved(y, block, 3) + shortcut(x)))
+
+
+def test_a_plain_block_is_its_two_convolutions_and_starts_open(x: Tensor) -> None:
+    block = PlainBlock(8, 16, 2, None)
+    assert all(norm.weight.eq(1).all() for norm in (block.bn1, block.bn2))
+    opened(block)
+    torch.testing.assert_close(
+        block(x), F.relu(convolved(F.relu(convolved(x, block, 1, stride=2)), block, 2))
+    )
+
+
+@pytest.mark.parametrize("builder", [resnet18, resnet20])
+def test_a_plain_net_is_option_a_without_its_shortcuts(builder: Callable[..., nn.Module]) -> None:
+    with torch.device("meta"):
+        plain, residual = builder(shortcut=None), builder(shortcut="A")
+    assert {name: p.shape for name, p in plain.state_dict().items()} == {
+        name: p.shape for name, p in residual.state_dict().items()
+    }
+    assert not any(isinstance(module, PadShortcut) for module in plain.modules())
+    assert sum(isinstance(module, PadShortcut) for module in residual.modules()) == (
+        3 if builder is resnet18 else 2
+    )
+
+
+@pytest.mark.parametrize(("shortcut", "projections"), [("A", 0), ("B", 3), ("C", 16)])
+def test_options_differ_in_their_projections(shortcut: Option, projections: int) -> None:
+    with torch.device("meta"):
+        model = resnet34(shortcut=shortcut)
+    assert sum(isinstance(block.downsample, nn.Sequential) for block in blocks(model)) == projections
+
+
+def test_a_cifar_net_has_6n_and_2_layers() -> None:
+    with torch.device("meta"):
+        assert len(blocks(resnet20(depth=56))) == 27
+    for depth in (2, 21):
+        with pytest.raises(ModelError, match=f"6n \\+ 2 layers. Received: depth={depth}"):
+            resnet20(depth=depth)
+
+
+def test_the_small_stem_keeps_maps_large_and_its_projections() -> None:
+    with torch.device("meta"):
+        model = resnet18(small=True)
+        sizes: list[int] = []
+        model.get_submodule("layer1").register_forward_hook(lambda _m, _i, y: sizes.append(y.shape[-1]))
+        model(torch.empty(2, 3, 32, 32))
+    assert sizes == [32]
+    assert sum(isinstance(block.downsample, nn.Sequential) for block in blocks(model)) == 3
+
+
+# ---- stochastic depth ----------------------------------------------------------------------------------
+
+
+def blocks(model: nn.Module) -> list[Block]:
+    return [module for module in model.modules() if isinstance(module, Block)]
+
+
+def test_survival_falls_evenly_to_that_of_the_last_block() -> None:
+    with torch.device("meta"):
+        survival = [block.survival for block in blocks(resnet20(depth=110, survival=0.5))]
+    assert survival == pytest.approx([1 - number / 54 * 0.5 for number in range(1, 55)])
+    assert survival[-1] == 0.5
+    assert all(block.survival == 1 for block in blocks(resnet20()))
+
+
+def test_a_dropped_branch_leaves_the_shortcut_and_gets_no_gradient(x: Tensor) -> None:
+    shortcut = projection(8, 16, 2)
+    block = BasicBlock(8, 16, 2, shortcut, 0.0)  # never survives
+    nn.init.ones_(block.bn2.weight)
+    y = block(x)
+    assert torch.equal(y, F.relu(shortcut(x)))
+    y.sum().backward()
+    assert block.conv1.weight.grad is None
+    assert all(p.grad is not None for p in shortcut.parameters())
+
+
+def test_in_training_a_branch_is_there_whole_or_not_at_all_as_often_as_it_survives(x: Tensor) -> None:
+    torch.manual_seed(0)
+    block = BasicBlock(8, 8, 1, None, 0.7)
+    nn.init.ones_(block.bn2.weight)
+    whole = F.relu(block.branch(x) + x)
+    there = 0
+    for _ in range(300):
+        y = block(x)
+        is_whole = torch.allclose(y, whole)
+        assert is_whole or torch.equal(y, F.relu(x))
+        there += is_whole
+    assert abs(there / 300 - 0.7) < 4 * (0.7 * 0.3 / 300) ** 0.5
+
+
+def test_in_evaluation_a_branch_counts_as_much_as_it_did_on_average(x: Tensor) -> None:
+    block = BasicBlock(8, 8, 1, None, 0.7)
+    opened(block)
+    torch.testing.assert_close(block(x), F.relu(0.7 * block.branch(x) + x))
+
+
+def test_what_is_dropped_follows_from_the_step() -> None:
+    torch.manual_seed(0)
+    model = resnet20(classes=2, depth=20, survival=0.5)
+    for block in blocks(model):
+        nn.init.ones_(block.get_submodule("bn2").get_parameter("weight"))
+    x = torch.randn(2, 3, 8, 8)
+
+    def outputs(step: int) -> Tensor:
+        with drawing(0, step):
+            y: Tensor = model(x)
+        return y
+
+    assert torch.equal(outputs(3), outputs(3))
+    assert len({outputs(step)[0, 0].item() for step in range(8)}) > 4
