@@ -10,22 +10,27 @@ from striate.models import vgg
 
 
 def column(name: str) -> list[str]:
-    """Write a network's features as table 1 does: maps of a convolution, or M for a pooling."""
+    """Write a network's features as table 1 does: maps of a convolution, 1x1 named, M for a pooling, LRN."""
     with torch.device("meta"):
         features = getattr(vgg, name)().features
-    words = [
-        str(f.out_channels) if isinstance(f, nn.Conv2d) else "M"
+    return [
+        {3: "", 1: "1x1-"}[f.kernel_size[0]] + str(f.out_channels)
+        if isinstance(f, nn.Conv2d)
+        else {"MaxPool2d": "M", "LocalResponseNorm": "LRN"}[type(f).__name__]
         for f in features
-        if hasattr(f, "kernel_size")
+        if not isinstance(f, nn.ReLU)
     ]
-    assert all(f.kernel_size == (3, 3) for f in features if isinstance(f, nn.Conv2d))
-    return words
 
 
 @pytest.mark.parametrize(
     ("name", "written"),
     [
         ("vgg11", "64 M 128 M 256 256 M 512 512 M 512 512 M"),
+        ("vgg11_lrn", "64 LRN M 128 M 256 256 M 512 512 M 512 512 M"),
+        (
+            "vgg16_1x1",
+            "64 64 M 128 128 M 256 256 1x1-256 M 512 512 1x1-512 M 512 512 1x1-512 M",
+        ),
         ("vgg13", "64 64 M 128 128 M 256 256 M 512 512 M 512 512 M"),
         ("vgg16", "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M"),
         ("vgg19", "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M"),
@@ -52,3 +57,15 @@ def test_a_narrow_one_learns_in_every_parameter(
 def test_any_size_from_32_pixels(height: int, width: int) -> None:
     with torch.device("meta"):
         assert vgg.vgg16()(torch.empty(1, 3, height, width)).shape == (1, 1000)
+
+
+@pytest.mark.parametrize("name", ["vgg11", "vgg11_lrn", "vgg13", "vgg16_1x1", "vgg16", "vgg19"])
+def test_small_ends_in_one_dense_layer(name: str) -> None:
+    with torch.device("meta"):
+        large, small = getattr(vgg, name)(classes=10), getattr(vgg, name)(classes=10, small=True)
+        assert small(torch.empty(2, 3, 32, 32)).shape == (2, 10)
+    ours = dict(small.named_parameters())
+    assert [k for k in ours if not k.startswith("features.")] == ["classifier.weight", "classifier.bias"]
+    assert ours["classifier.weight"].shape == (10, 512)
+    features = {k: p.shape for k, p in ours.items() if k.startswith("features.")}
+    assert features == {k: p.shape for k, p in large.named_parameters() if k.startswith("features.")}

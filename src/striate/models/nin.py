@@ -3,9 +3,9 @@
 mlpconv: a convolution, then two 1x1 convolutions, which are a perceptron that slides over the picture. The
 last block has a map for each class; its global average is the class's score, with nothing to overfit.
 Input: 32 x 32 colour for nin; 224 for nin_imagenet, the authors' later network, and for nin_textbook. Any
-size works that the poolings leave a pixel of. Pooling windows may hang over the edge (ceil), as in Caffe.
-Source: Lin, Chen and Yan 2014, Network in network, sections 3 and 4; the widths from the authors' Caffe
-files.
+size works from 4 pixels (nin) and 39 (nin_imagenet). Pooling windows may hang over the edge (ceil).
+Source: Lin, Chen and Yan 2014, Network in network, sections 3 and 4; the widths, the ReLU at the very end
+and the pooling are those of the authors' Caffe files.
 """
 
 from __future__ import annotations

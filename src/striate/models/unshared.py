@@ -22,12 +22,14 @@ from striate.models.convnetjs import needs, starting_as_the_page
 class LocallyConnected2d(nn.Module):
     """Look through the windows of a convolution at stride 1, with weights of their own at every place.
 
-    weight: (O, C, H', W', k, k), bias: (O, H', W'); (N, C, size, size) -> (N, O, H', W'). Starts as its twin
-    does: N(0, 1/fan_in), biases 0.1.   ops.locally_connected spells it out; this is the same, faster.
+    (N, in_channels, size, size) -> (N, out_channels, places, places), where places is size + 2 padding -
+    kernel + 1. A place is one matrix of weight (places^2, in_channels kernel^2, out_channels), and one row of
+    bias (places^2, 1, out_channels). Starts as its twin does: N(0, 1/fan_in), biases 0.1.
+    ops.locally_connected spells the same out.
 
     >>> layer = LocallyConnected2d(3, 16, 5, size=32, padding=2)
     >>> layer.weight.shape, layer.bias.shape, layer(torch.zeros(4, 3, 32, 32)).shape
-    (torch.Size([16, 3, 32, 32, 5, 5]), torch.Size([16, 32, 32]), torch.Size([4, 16, 32, 32]))
+    (torch.Size([1024, 75, 16]), torch.Size([1024, 1, 16]), torch.Size([4, 16, 32, 32]))
     """
 
     def __init__(
@@ -35,23 +37,21 @@ class LocallyConnected2d(nn.Module):
     ) -> None:
         super().__init__()
         self.kernel, self.padding = kernel, padding
-        places = size + 2 * padding - kernel + 1
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, places, places, kernel, kernel))
-        self.bias = nn.Parameter(torch.full((out_channels, places, places), 0.1))
-        nn.init.normal_(self.weight, std=1 / math.sqrt(in_channels * kernel**2))
+        self.places = size + 2 * padding - kernel + 1
+        fan_in = in_channels * kernel**2
+        self.weight = nn.Parameter(torch.empty(self.places**2, fan_in, out_channels))
+        self.bias = nn.Parameter(torch.full((self.places**2, 1, out_channels), 0.1))
+        nn.init.normal_(self.weight, std=1 / math.sqrt(fan_in))
 
     def forward(self, x: Tensor) -> Tensor:
-        windows = F.unfold(x, self.kernel, padding=self.padding)  # (N, C k k, H' W')
-        windows = windows.view(len(x), -1, self.kernel**2, windows.shape[-1])  # (N, C, k k, H' W')
-        y = torch.einsum("nckp,ocpk->nop", windows, self.weight.flatten(4).flatten(2, 3))
-        return y.view(len(x), *self.bias.shape) + self.bias
+        windows = F.unfold(x, self.kernel, padding=self.padding)  # (N, fan_in, places^2)
+        y = torch.baddbmm(self.bias, windows.permute(2, 0, 1), self.weight)  # (places^2, N, out_channels)
+        return y.permute(1, 2, 0).reshape(len(x), -1, self.places, self.places)
 
     def extra_repr(self) -> str:
-        out_channels, in_channels, places, *_ = self.weight.shape
-        return (
-            f"{in_channels}, {out_channels}, kernel={self.kernel}, "
-            f"places={places}x{places}, padding={self.padding}"
-        )
+        places, fan_in, out_channels = self.weight.shape
+        in_channels = fan_in // self.kernel**2
+        return f"{in_channels}, {out_channels}, {self.kernel}, places={places}, padding={self.padding}"
 
 
 def unshared(classes: int = 10, channels: int = 3, size: int = 32) -> nn.Module:

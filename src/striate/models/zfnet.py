@@ -3,7 +3,7 @@
 A first window of 7 at stride 2 in place of 11 at stride 4 keeps what AlexNet's lost. The poolings can keep
 their switches (where each maximum came from), which a deconvnet needs to go back to the pixels.
 The maps are 110, 55, 26, 13 and 6 pixels wide; figure 3 has no towers.
-Input: 224 x 224 colour; any size from 37 pixels works, as the last maps are averaged to 6 x 6.
+Input: 224 x 224 colour; any size from 53 pixels works, as the last maps are averaged to 6 x 6.
 Source: Zeiler and Fergus 2014, Visualizing and understanding convolutional networks, figure 3; zfnet_wide is
 its table 3's network with 512, 1024 and 512 maps in layers 3 to 5.
 """
