@@ -5,7 +5,8 @@
 
 Before training, on one batch: the norm of each layer's weight gradient, and the share of its units that are
 zero for every picture (dead). Then the loss over a training with plain gradient descent. No normalisation and
-no shortcuts, which would hide it.
+no shortcuts, which would hide it. A factor common to a layer's weights makes no unit dead or alive, so before
+training all but the zeros agree in that.
 Source: Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward neural networks;
 He, Zhang, Ren and Sun 2015, Delving deep into rectifiers.
 """
@@ -58,23 +59,24 @@ def main() -> None:
     given = options(__doc__, data="digits", pictures=0, epochs=15, quick=(0, 1))
     figure, axes = canvas(3)
     rows = []
-    for init, name in INITS.items():
+    for width, (init, name) in zip((7, 5, 3, 1.5), INITS.items(), strict=True):  # so that all are seen
         gradients, dead = first_look(init, given.seed)
-        _, epochs = course(
+        run, epochs = course(
             name.replace(" ", "-"), given, model=MODEL, size=8, init=init, optimizer="sgd", lr=0.02,
             schedule="constant", weight_decay=0.0, label_smoothing=0.0, batch=32, augment="off",
         )  # fmt: skip
         losses = [epoch["train"]["loss"] for epoch in epochs]
-        axes[0, 0].plot(range(1, len(gradients) + 1), gradients, label=name)
-        axes[0, 1].plot(range(1, len(dead) + 1), 100 * np.array(dead), label=name)
-        axes[0, 2].plot([epoch["epoch"] for epoch in epochs], losses, label=name)
-        last = f"{losses[-1]:.3g}" if losses else "diverged"
+        axes[0, 0].plot(range(1, len(gradients) + 1), gradients, label=name, lw=width)
+        axes[0, 1].plot(range(1, len(dead) + 1), 100 * np.array(dead), lw=width)
+        axes[0, 2].plot([epoch["epoch"] for epoch in epochs], losses, lw=width)
+        last = f"{losses[-1]:.3g}" if run else "diverged"
         rows.append((name, f"{gradients[0]:.3g}", f"{gradients[-1]:.3g}", f"{100 * max(dead):.0f}", last))
     axes[0, 0].set(xlabel="layer", ylabel="norm of its gradient")
     axes[0, 0].set_yscale("symlog", linthresh=1e-6)
+    axes[0, 0].set_yticks([0, 1e-6, 1e-3, 1, 1e3, 1e6, 1e9])
     axes[0, 1].set(xlabel="layer", ylabel="dead units, %")
     axes[0, 2].set(xlabel="epoch", ylabel="training loss", ylim=(0, 5))
-    axes[0, 0].legend(frameon=False)
+    figure.legend(loc="outside upper center", ncols=len(INITS), frameon=False)
     heads = (
         "first weights",
         "gradient, layer 1",
