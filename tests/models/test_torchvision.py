@@ -24,6 +24,12 @@ TORCHVISION = {
     "vgg13_bn": "f6b0597d18a7e4d2",
     "vgg16_bn": "347371586a8ea365",
     "vgg19_bn": "fc3ff6fab2b5cc09",
+    "alexnet": "9c198ebdae1863e4",
+    "googlenet": "f66489fa14bd9d5a",
+    "googlenet_heads": "7f541ca29410efb1",
+    "inception_v3": "f3a329f258a780ee",
+    "inception_v3_heads": "aab0ac2cbaf84aa2",
+    "densenet121": "aa0fd9923b0003b8",
 }
 
 
