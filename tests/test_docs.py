@@ -84,3 +84,14 @@ def test_what_is_installed_is_pinned_and_what_is_needed_has_only_a_lower_bound()
         name, bound = need.split(">=")
         assert name in pinned
         assert "<" not in bound
+
+
+def test_every_network_has_a_line_on_the_page_of_networks() -> None:
+    from striate.models.registry import MODELS
+
+    table = "\n".join(
+        line.split("|")[1]
+        for line in (ROOT / "docs" / "models.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `")
+    )
+    assert set(re.findall(r"`([^`]+)`", table)) == {*MODELS, "mlp-300-100"}

@@ -42,7 +42,7 @@ def fitted(model: nn.Module, task: Any, pixels: Any, targets: Any, head: set[str
     )  # fmt: skip
 
 
-def network(outputs: int = 3) -> nn.Module:
+def network(outputs: int = 3) -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(3, 8, 5, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
