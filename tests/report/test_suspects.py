@@ -51,6 +51,13 @@ def test_says_so_where_nothing_is_doubted() -> None:
     assert 'id="pairs"' not in body
 
 
+def test_a_weak_network_is_told_apart_from_many_wrong_labels() -> None:
+    story = doubts(300, "cat")
+    assert story.scores.n * 0.2 < 300
+    assert "more of the network than of the labels" in page(story)
+    assert "more of the network than of the labels" not in page(doubts(3, "cat"))
+
+
 def test_numbers_have_no_pairs_of_classes() -> None:
     story = doubts(3, "cat")
     scores = measured(np.array([1.0, 2.0, 3.5]), np.array([1.0, 2.0, 3.0]))

@@ -188,11 +188,11 @@ def _stopped(folder: Path, state: str) -> Interrupted:
 
 
 def _once(emit: Emit) -> Emit:
-    """Pass on what is reported, but each warning about the same data only once."""
+    """Pass on what is reported, but each note and warning about the same data only once."""
     said: set[Event] = set()
 
     def tell(event: Event) -> None:
-        if isinstance(event, events.Warned):
+        if isinstance(event, events.Warned | events.Note):
             if event in said:
                 return
             said.add(event)

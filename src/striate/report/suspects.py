@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from striate.report.contents import Scores, Shown
 
 SHOWN, PAIRS = 100, 12  # pictures, and pairs of classes
+MANY = 0.2  # of all labels: more suspects than a data set has wrong labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,17 @@ def _result(told: Doubts) -> str:
         f'<p class="interval">{figure(value)} {name} out of fold, 95\xa0% interval {low} to {high}</p>'
         f'<div class="words"><p>Each picture was answered by a network that was not trained on it. {why} '
         "Such a label is wrong, or its picture is hard. Nothing was changed: only a person who looks can "
-        "tell.</p></div></section>"
+        f"tell.</p>{_weak(told)}</div></section>"
+    )
+
+
+def _weak(told: Doubts) -> str:
+    """Warn where the doubts say more of the network than of the labels."""
+    if len(told.doubts) <= MANY * told.scores.n:
+        return ""
+    return (
+        '<p class="warn">So many doubts say more of the network than of the labels: train it longer, or start '
+        "it from weights, before you trust this list.</p>"
     )
 
 
