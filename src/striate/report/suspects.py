@@ -90,8 +90,8 @@ def _weak(told: Doubts) -> str:
     if len(told.doubts) <= MANY * told.scores.n:
         return ""
     return (
-        '<p class="warn">So many doubts say more of the network than of the labels: train it longer, or start '
-        "it from weights, before you trust this list.</p>"
+        '<p class="warn">So many doubts say more of the network than of the labels: train it longer, or '
+        "start it from weights, before you trust this list.</p>"
     )
 
 
