@@ -1,8 +1,8 @@
 """Starting from weights against starting from nothing, with few pictures; no network is needed.
 
-    python benchmarks/transfer.py [--work FOLDER] [--seeds 5] [--minutes 10]
+    python benchmarks/transfer.py [--work FOLDER] [--seeds 5] [--epochs 8]
 
-1. A ResNet-20 learns five classes of CIFAR-10 (JPEG) for some minutes. Then 50 pictures of each of the other
+1. A ResNet-20 learns five classes of CIFAR-10 (JPEG). Then 50 pictures of each of the other
    five classes: from scratch, from those weights, and only a new head on the features: a linear model.
    Test: the 5,000 test pictures of these classes.
 2. A ResNet-20 learns all of CIFAR-10 (JPEG). Then 50 photographs of each kind of clothes, at 32 pixels,
@@ -96,11 +96,11 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, default=Path("transfer"))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--minutes", type=float, default=10.0, help="of each pretraining")
+    parser.add_argument("--epochs", type=int, default=8, help="of each pretraining")
     given = parser.parse_args()
     work: Path = given.work
     work.mkdir(parents=True, exist_ok=True)
-    learning = {"model": "resnet20", "minutes": given.minutes}
+    learning = {"model": "resnet20", "epochs": given.epochs}
     some = folder("cifar10-jpeg.zip", work / "cifar-first-five", FIRST)
     told = accuracy(some, work / "five-classes", **learning)
     print(f"five classes of CIFAR-10 (JPEG): {100 * told:.1f} %", flush=True)
