@@ -116,6 +116,13 @@ def test_a_network_with_heads_goes_through_all_that_a_training_does() -> None:
         assert predicted(with_heads, x).activations > predicted(without, x).activations
 
 
+def test_heads_that_do_not_fit_say_so_before_the_pictures_are_read() -> None:
+    preprocess = Preprocess(channels=3, size=40)
+    with pytest.raises(ModelError, match=r"aux2\.pool\.0 .* its 5x5 kernel is larger"):
+        fitting_model("googlenet_2014_heads", TASK, preprocess, 0)
+    fitting_model("googlenet_2014", TASK, preprocess, 0)
+
+
 def test_what_does_not_fit_in_training_names_the_layer_and_the_smallest_input() -> None:
     model, x = googlenet_2014(classes=2, use_heads=True), torch.zeros(2, 3, 40, 40)
     try_out(model, TASK, x)  # in evaluation nobody asks the heads

@@ -86,7 +86,12 @@ def fitting_model(
         built = own(
             model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size, small=small
         )
-        try_out(built, task, torch.zeros(2, preprocess.channels, preprocess.size, preprocess.size))
+        shape = (preprocess.channels, preprocess.size, preprocess.size)
+        try_out(built, task, torch.zeros(2, *shape))
+        if hasattr(built, "heads"):  # auxiliary classifiers run in training only
+            refused = refusal(built, shape, training=True)
+            if refused is not None:
+                raise refused
     return built
 
 
