@@ -37,7 +37,7 @@ def options(
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for figure and runs")
-    parser.add_argument("--go-on", action="store_true", help="keep the runs that are finished in --out")
+    parser.add_argument("--go-on", action="store_true", help="keep or finish the runs that are in --out")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: does it work?")
     given = parser.parse_args()
     if given.quick:
@@ -76,13 +76,17 @@ def course(
             print(f"{name}: epoch {event.epoch}, training loss {event.train['loss']:.4g}", flush=True)
 
     out = given.out / "runs" / name
-    if given.go_on and (out / "report.html").exists():
-        run = striate.load(out)
+    begun = given.go_on and (out / "run.json").exists()
+    if begun and (run := striate.load(out)).info["status"] == "finished":
         return run, run.history
-    shutil.rmtree(out, ignore_errors=True)
+    if not begun:
+        shutil.rmtree(out, ignore_errors=True)
+    asked = {"epochs": given.epochs, "seed": given.seed, **settings}
     try:
-        run = striate.train(
-            given.data, out=out, emit=hear, **{"epochs": given.epochs, "seed": given.seed, **settings}
+        run = (
+            striate.train(resume=out, emit=hear)
+            if begun
+            else striate.train(given.data, out=out, emit=hear, **asked)
         )
     except Diverged as diverged:
         print(f"{name}: {diverged.message}")
