@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,19 @@ def test_what_cannot_be_is_told_in_two_lines(
         assert main(["train", str(others), *words, *out]) == 2, words
         assert expected in told(capsys)
         assert not (tmp_path / "out").exists()
+
+
+def test_weights_of_a_network_that_is_code_from_elsewhere_run_none_of_it(
+    first: Path, others: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(first, tmp_path / "foreign")
+    foreign = info(first) | {"model": "antigravity:geohash"}
+    (tmp_path / "foreign" / "run.json").write_text(json.dumps(foreign), encoding="utf-8")
+    words = ["--weights", str(tmp_path / "foreign"), "--out", str(tmp_path / "out")]
+    assert main(["train", str(others), *words]) == 2
+    assert "code from outside striate" in told(capsys)
+    assert "antigravity" not in sys.modules
+    assert main(["train", str(others), *words, "--model", "resnet20", "--freeze"]) == 0
 
 
 def test_few_pictures_from_scratch_are_told_of_weights(
