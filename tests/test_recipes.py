@@ -103,7 +103,7 @@ def test_the_page_lists_them() -> None:
 
 
 def test_each_network_has_its_row_among_the_reproductions() -> None:
-    page = (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8").partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]
     systems = {name for name in packaged() if not name.endswith("-quick")}
     assert {row[0] for row in rows} == systems
