@@ -29,7 +29,7 @@ from striate.training.step import training_step
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse")
 MOST = 100  # steps
-ATTEMPTS = (("default", 1e-3), ("default", 1e-4), ("he_normal", 1e-4))  # first weights and rate, in turn
+ATTEMPTS = (("default", 1e-3), ("default", 1e-4), ("he_normal", 1e-4), ("default", 1e-2))  # weights, rate
 
 
 def main() -> None:
