@@ -149,8 +149,9 @@ class TableConv2d(nn.Module):
             self.seen.append(seen)
 
     def forward(self, x: Tensor) -> Tensor:
+        maps = x.split(1, dim=1)  # type: ignore[no-untyped-call]
         parts = zip(self.convolutions, self.seen, strict=True)
-        return torch.cat([convolve(x[:, seen]) for convolve, seen in parts], dim=1)
+        return torch.cat([convolve(torch.cat([maps[i] for i in seen], 1)) for convolve, seen in parts], 1)
 
 
 class EuclideanRBF(nn.Module):
