@@ -89,6 +89,10 @@ def test_a_plain_safetensors_file_is_taken_too(tmp_path: Path) -> None:
     save_file(random_state("lenet5"), tmp_path / "a.safetensors")
     _, found, _ = taken(tmp_path / "a.safetensors", "lenet5")
     assert found.preprocess is None
+    save_file(random_state("resnet18"), tmp_path / "b.safetensors")
+    found = start.find(str(tmp_path / "b.safetensors"), None)
+    assert found.model == "resnet18"
+    assert found.preprocess == imagenet.preparation("resnet18")
 
 
 def test_weights_of_another_network_name_the_first_tensors_and_the_right_one(resnet: Path) -> None:

@@ -70,11 +70,10 @@ def find(weights_of: str, model: str | None, *, offline: bool = False, emit: Emi
         raise RunError(
             f"{path} is no weights file.", f"Give one of {', '.join(FILES)}, a run folder, or imagenet."
         )
-    if path.suffix.lower() == ".safetensors":
-        tensors, note = weights.read(path)
+    ours = path.suffix.lower() == ".safetensors"
+    tensors, note = weights.read(path) if ours else (_unpickled(path), {})
+    if note:
         return _noted(path, tensors, note)
-    tensors = _unpickled(path)
-    start = Start(path, tensors)
     if model is None:
         model = fits(tensors)
         if model is None:
@@ -83,7 +82,7 @@ def find(weights_of: str, model: str | None, *, offline: bool = False, emit: Emi
     if _outputs(tensors) == imagenet.CLASSES and model in imagenet.FILES:
         emit(Note(f"{path.name} has 1000 outputs: pictures are prepared as for ImageNet."))
         return Start(path, tensors, model, preprocess=imagenet.preparation(model))
-    return Start(start.path, tensors, model)
+    return Start(path, tensors, model)
 
 
 def about(
