@@ -79,7 +79,8 @@ def find(weights_of: str, model: str | None, *, offline: bool = False, emit: Emi
         if model is None:
             raise RunError(f"{path} does not say of which network it is.", "Name it with --model.")
         emit(Note(f"{path.name} holds the weights of {model}."))
-    if _outputs(tensors) == imagenet.CLASSES and model in imagenet.FILES:
+    outputs = {len(tensor) for tensor in tensors.values() if tensor.ndim == 1}
+    if imagenet.CLASSES in outputs and model in imagenet.FILES:
         emit(Note(f"{path.name} has 1000 outputs: pictures are prepared as for ImageNet."))
         return Start(path, tensors, model, preprocess=imagenet.preparation(model))
     return Start(path, tensors, model)
@@ -247,11 +248,6 @@ def _renamed(
         if name in own or not name.startswith(tuple(f"{head}." for head in heads)):
             renamed[name] = tensor
     return renamed
-
-
-def _outputs(tensors: Mapping[str, Tensor]) -> int:
-    biases = [tensor for tensor in tensors.values() if tensor.ndim == 1]
-    return len(biases[-1]) if biases else 0
 
 
 def _sizes(tensor: Tensor) -> str:
