@@ -1,6 +1,6 @@
 """Every network of ours learns 32 pictures by heart: a row each, as a markdown table.
 
-    python benchmarks/overfit.py ../shared/data/cifar10-jpeg.zip [NAME ...]
+    python benchmarks/overfit.py ../shared/data/cifar10-jpeg.zip [NAME ...] [--side 16] [--steps 300]
 
 Each at the smallest square that it can be trained on, with Adam and without dropout; a row is written when a
 training step has answered all 32 right, or after 100 steps. Names limit it to those.
@@ -37,18 +37,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("archive", type=Path)
     parser.add_argument("names", nargs="*", help="only these networks")
+    parser.add_argument("--side", type=int, help="of the pictures, in place of the smallest")
+    parser.add_argument("--steps", type=int, default=MOST, help="at most")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # on maps of a few pixels threads mostly wait for each other
     x, y = pictures(arguments.archive)
     print("| network | input | first weights | rate | steps | seconds |\n|---|---|---|---|---|---|")
     for name in arguments.names or MODELS:
-        channels, side = MODELS[name].input[0], smallest_side(name)
+        channels, side = MODELS[name].input[0], arguments.side or smallest_side(name)
         small = F.interpolate(x.mean(1, keepdim=True) if channels == 1 else x, (side, side), mode="bilinear")
         for init, rate in ATTEMPTS:
-            steps, seconds = learnt(name, small, y, init, rate)
+            steps, seconds = learnt(name, small, y, init, rate, arguments.steps)
             if steps:
                 break
-        written = str(steps) if steps else f"not in {MOST}"
+        written = str(steps) if steps else f"not in {arguments.steps}"
         print(
             f"| {name} | {channels}x{side}x{side} | {init} | {rate:g} | {written} | {seconds:.1f} |",
             flush=True,
@@ -81,7 +83,7 @@ def smallest_side(name: str) -> int:
     return high
 
 
-def learnt(name: str, x: Tensor, y: Tensor, init: str, rate: float) -> tuple[int, float]:
+def learnt(name: str, x: Tensor, y: Tensor, init: str, rate: float, most: int) -> tuple[int, float]:
     """Train from seed 0 until a step answers all right: the steps before it, 0 for never, and the seconds."""
     torch.manual_seed(0)
     model = build(name, classes=len(CLASSES), channels=x.shape[1], size=x.shape[2])
@@ -92,7 +94,7 @@ def learnt(name: str, x: Tensor, y: Tensor, init: str, rate: float) -> tuple[int
     task, batch = tasks.untrained("classification", CLASSES), Batch(x, y, None, None, np.arange(len(y)))
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     started = time.perf_counter()
-    for step in range(MOST + 1):
+    for step in range(most + 1):
         _, right = training_step(model, task, batch, optimiser, precision="float32", clip=1.0)
         if right == len(y):
             return step, time.perf_counter() - started
