@@ -126,10 +126,8 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
         dtype=seen.dtype,
     )
     # A model that does not fit says so before the pictures are decoded.
-    given, task = (
-        recipe.model if own_model is None else own_model,
-        tasks.untrained(recipe.task, source.classes),
-    )
+    given = recipe.model if own_model is None else own_model
+    task = tasks.untrained(recipe.task, source.classes)
     tried = fitting_model(given, task, preprocess, recipe.seed, small=recipe.stem == "small")
     rehearse(recipe, given, tried, start, preprocess, task.outputs)
     pictures = _prepare(source, seen, preprocess, recipe, emit)

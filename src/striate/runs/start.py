@@ -107,8 +107,7 @@ def head_of(model: Any, built: nn.Module, outputs: int, **asked: Any) -> frozens
         try:
             with torch.device("meta"):
                 one, two = (registry.build(model, classes=outputs + more, **asked) for more in (1, 2))
-            shapes = {name: tensor.shape for name, tensor in two.state_dict().items()}
-            named = {n for n, tensor in one.state_dict().items() if shapes.get(n) != tensor.shape}
+            named = _of_other_shape(one, two)
         except ModelError:  # somebody's builder that needs values
             named = set()
         if named:
@@ -166,7 +165,7 @@ def fits(tensors: Mapping[str, Tensor]) -> str | None:
 
     for name, known in registry.MODELS.items():
         with torch.device("meta"):
-            built, other = known.builder(), None
+            built = known.builder()
         own = built.state_dict()
         given = _renamed(tensors, own, getattr(type(built), "heads", ()))
         off = [key for key, tensor in own.items() if key not in given or given[key].shape != tensor.shape]
@@ -174,10 +173,15 @@ def fits(tensors: Mapping[str, Tensor]) -> str | None:
         if set(given) <= set(own) and len(off) <= 6:
             with torch.device("meta"):
                 other = registry.build(name, classes=known.classes + 1)
-            head = {key for key, tensor in other.state_dict().items() if tensor.shape != own[key].shape}
-            if set(off) <= head & set(given):
+            if set(off) <= _of_other_shape(built, other) & set(given):
                 return name
     return None
+
+
+def _of_other_shape(one: nn.Module, two: nn.Module) -> set[str]:
+    """Name the tensors in which two builds of a network differ in shape."""
+    shapes = {name: tensor.shape for name, tensor in two.state_dict().items()}
+    return {name for name, tensor in one.state_dict().items() if shapes.get(name) != tensor.shape}
 
 
 def _of_run(path: Path) -> Start:

@@ -36,12 +36,11 @@ BODY = "body"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A head that was fitted: how it does on the pictures it was fitted on, summed, and its pull."""
+    """A head that was fitted: how it does on the pictures it was fitted on, summed."""
 
     loss: float
     hits: float
     seen: int
-    penalty: float
 
 
 def freeze(model: nn.Module, what: str, head: Collection[str], inputs: Tensor) -> None:
@@ -109,13 +108,13 @@ def fit_head(
     fitted = nn.Linear(width, layer.out_features)
     nn.init.zeros_(fitted.weight)
     nn.init.zeros_(fitted.bias)
-    best = (float("inf"), {key: value.clone() for key, value in fitted.state_dict().items()}, PENALTIES[0])
+    best = (float("inf"), {key: value.clone() for key, value in fitted.state_dict().items()})
     for penalty in PENALTIES:  # from strong to weak: each starts where the one before ended
         _solve(fitted, task, seen, known, penalty)
         with torch.no_grad():
             loss = task.losses(fitted(other), known_other).mean().item()
         if loss < best[0]:
-            best = (loss, {key: value.clone() for key, value in fitted.state_dict().items()}, penalty)
+            best = (loss, {key: value.clone() for key, value in fitted.state_dict().items()})
     fitted.load_state_dict(best[1])
     with torch.no_grad():
         outputs = fitted(seen)
@@ -123,7 +122,7 @@ def fit_head(
         if layer.bias is not None:
             layer.bias.copy_(fitted.bias)
         loss, hits = task.losses(outputs, known).sum().item(), task.hits(outputs, known).sum().item()
-    return Fitted(loss, hits, len(train), best[2])
+    return Fitted(loss, hits, len(train))
 
 
 def _until(model: nn.Module, name: str, inputs: Tensor) -> set[str]:
