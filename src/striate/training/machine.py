@@ -1,4 +1,4 @@
-"""The machine a training runs on: what it is called, and how many of its cores this process may use."""
+"""The machine a training runs on: its name, the cores this process may use, its rates at most."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ import math
 import os
 import platform
 import subprocess
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
 
 CGROUPS = Path("/sys/fs/cgroup")
 PROCESS = Path("/proc/self/cgroup")
 PROCESSOR = Path("/proc/cpuinfo")
+COPIED = 1 << 28  # bytes of a buffer to copy: no processor's cache holds it
 
 
 def cores() -> int:
@@ -107,3 +115,87 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a machine can do at most, measured: the roofline that a layer stands under.
+
+    float32, bfloat16: FLOP/s of a large matrix product, two to a multiply-add.   bandwidth: bytes/s of a
+    copy, read and written ones together.
+    Source: Williams, Waterman and Patterson 2009, Roofline.
+    """
+
+    name: str
+    cores: int
+    float32: float
+    bfloat16: float
+    bandwidth: float
+
+    def least(self, operations: float, moved: float, dtype: str) -> float:
+        """Give the seconds below which so many FLOP and so many bytes cannot be done here.
+
+        >>> Limits("", 1, float32=100.0, bfloat16=200.0, bandwidth=10.0).least(50, 20, "float32")
+        2.0
+        """
+        return max(
+            operations / (self.bfloat16 if dtype == "bfloat16" else self.float32), moved / self.bandwidth
+        )
+
+
+def limits(seconds: float = 2.0, device: str | torch.device = "cpu") -> Limits:
+    """Measure the limits with torch, on as many threads as it is set to, in about so many seconds."""
+    import torch
+
+    device = torch.device(device)
+    told = describe()
+    return Limits(
+        name=told["accelerator"] if device.type == "cuda" else told["processor"],
+        cores=told["cores"],
+        float32=_product_rate(torch.float32, device, seconds / 3),
+        bfloat16=_product_rate(torch.bfloat16, device, seconds / 3),
+        bandwidth=_copy_rate(device, seconds / 3),
+    )
+
+
+def _product_rate(dtype: torch.dtype, device: torch.device, seconds: float) -> float:
+    """Multiply square matrices of growing size, and give the best rate of any of them."""
+    import torch
+
+    size, best, end = 256, 0.0, time.perf_counter() + seconds
+    while True:
+        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+        c = torch.empty_like(a)
+        fastest = _fastest(functools.partial(torch.mm, a, b, out=c), device)
+        best = max(best, 2 * size**3 / fastest)
+        if time.perf_counter() + 3 * 8 * fastest > end:  # three products of twice the size
+            return best
+        size *= 2
+
+
+def _copy_rate(device: torch.device, seconds: float) -> float:
+    import torch
+
+    from striate.data.cache import free_memory
+
+    size = COPIED if device.type != "cpu" else min(COPIED, free_memory() // 8)
+    source, target = (torch.ones(size, dtype=torch.uint8, device=device) for _ in range(2))
+    fastest, end = float("inf"), time.perf_counter() + seconds
+    while True:
+        fastest = min(fastest, _fastest(lambda: target.copy_(source), device, times=1))
+        if time.perf_counter() + fastest > end:
+            return 2 * size / fastest
+
+
+def _fastest(do: Callable[[], object], device: torch.device, times: int = 3) -> float:
+    """Give the seconds of the fastest of a few calls."""
+    import torch
+
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        do()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        taken.append(time.perf_counter() - started)
+    return min(taken)
