@@ -19,7 +19,7 @@ import simplejpeg
 from PIL import Image
 
 from striate import files
-from striate.data import cache, store
+from striate.data import cache, store, survey
 from striate.data import decode as decoding
 from striate.data.decode import decode
 from striate.data.preprocess import Preprocess
@@ -133,7 +133,27 @@ def test_files_that_cannot_be_opened_are_left_out() -> None:
     }
 
 
-def test_a_file_that_goes_after_the_survey_is_left_out() -> None:
+def test_a_file_is_read_once_as_far_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [encoded(picture) for picture in colours(5, 16, 16)]
+    opened: list[int] = []
+
+    def read(i: int) -> Any:
+        opened.append(i)
+        return items[i]
+
+    of = Source("x", "folder", source([*items]).samples, ("a", "b"), read)
+    monkeypatch.setattr(survey, "KEPT_BYTES", sum(map(len, items[:3])))
+    seen = store.survey(of)
+    assert list(seen.kept) == [0, 1, 2]
+    fit = Preprocess(channels=3, size=8)
+    first = store.build(of, seen, fit, cache=False)
+    assert sorted(opened) == [0, 1, 2, 3, 3, 4, 4]
+    assert not seen.kept  # nothing of it stays in memory for the length of a training
+    assert same(first, store.build(of, seen, fit, cache=False))
+
+
+def test_a_file_that_goes_after_the_survey_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "KEPT_BYTES", 0)
     items: list[Any] = [encoded(picture) for picture in colours(2, 16, 16)]
     of = source(items)
     seen = store.survey(of)
@@ -143,8 +163,10 @@ def test_a_file_that_goes_after_the_survey_is_left_out() -> None:
     assert found.unreadable == {0: "cannot be opened: No such file or directory"}
 
 
+@pytest.mark.parametrize("quick", [0, float("inf")], ids=["threads", "one thread"])
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 300])
-def test_every_row_is_its_own_picture(count: int) -> None:
+def test_every_row_is_its_own_picture(count: int, quick: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "QUICK", quick)
     pictures = colours(count)
     items: list[Any] = [encoded(picture) for picture in pictures]
     cut = {i for i in range(count) if i % 50 == 7}
@@ -157,6 +179,13 @@ def test_every_row_is_its_own_picture(count: int) -> None:
     for row, i in enumerate(found.rows):
         assert (found.pixels[row] == fit.pixels(pictures[i])).all()
         assert (found.thumbs[row] == store.thumb(pictures[i])).all()
+
+
+def test_a_picture_of_a_thumbnail_s_size_is_its_own_thumbnail() -> None:
+    pictures = [*colours(3, 32, 32), RNG.integers(0, 256, (32, 32), np.uint8), *colours(3, 40, 32)]
+    found = made(source([encoded(picture) for picture in pictures]))
+    colour = [np.asarray(Image.fromarray(picture).convert("RGB")) for picture in pictures]
+    assert (found.thumbs == np.stack([store.thumb(picture) for picture in colour])).all()
 
 
 def test_progress_is_told_and_ends_whole() -> None:

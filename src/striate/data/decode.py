@@ -204,6 +204,18 @@ def _foreign() -> Iterator[None]:
         raise Unreadable(f"damaged: {text[:120] or type(error).__name__}") from error
 
 
+def grey(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn 8-bit colours (..., 3) into the grey levels (...) that Pillow makes of them (ITU-R 601).
+
+    >>> grey(np.array([[255, 0, 0], [255, 255, 255]], np.uint8)).tolist()
+    [76, 255]
+    """
+    # Pillow's whole numbers; none goes beyond 2**24, so float32 holds them exactly and is faster.
+    luma = colours.reshape(-1, 3).astype(np.float32) @ np.array([19595, 38470, 7471], np.float32)
+    levels: NDArray[np.uint8] = ((luma + 2**15) * np.float32(2**-16)).astype(np.uint8)
+    return levels.reshape(colours.shape[:-1])
+
+
 def refuse_huge(width: int, height: int) -> None:
     """Raise Unreadable for more than MAX_PIXELS."""
     if width * height > MAX_PIXELS:
@@ -338,7 +350,7 @@ def _to_channels(picture: NDArray[Any], channels: int) -> NDArray[Any]:
     if picture.dtype == np.float32:
         return picture @ np.array([[0.299], [0.587], [0.114]], np.float32)
     if picture.dtype == np.uint8:
-        return np.asarray(Image.fromarray(picture).convert("L"))[:, :, None]
+        return grey(picture)[:, :, None]
     # ITU-R 601 in Pillow's own integers, with more bits.
     luma = picture.astype(np.uint32) @ np.array([[19595], [38470], [7471]], np.uint32)
     return ((luma + 0x8000) >> 16).astype(picture.dtype)

@@ -64,7 +64,13 @@ def build(
     Raises DataError where no picture can be read, StriateError where pictures that do not fit in memory do
     not fit on the disk either. A cache that cannot be written is only a warning.
     """
-    work = _Work(source, survey, preprocess, emit)
+    try:
+        return _built(_Work(source, survey, preprocess, emit), cache=cache)
+    finally:
+        survey.kept.clear()  # it lives as long as the training, which has no use for the files' bytes
+
+
+def _built(work: _Work, *, cache: bool) -> Store:
     large = work.bytes > disk.free_memory() // 2
     if not large and (not cache or work.is_plain()):
         return work.in_memory()
@@ -85,7 +91,7 @@ def build(
             )
             disk.prune(path.parent, keep=path)
         except (OSError, StriateError) as error:
-            emit(
+            work.emit(
                 Warned(
                     f"The decoded pictures are not kept for the next time. {getattr(error, 'message', error)}"
                 )
@@ -156,10 +162,12 @@ class _Work:
 
         def one(i: int) -> tuple[NDArray[Any], NDArray[np.uint8]] | str:
             try:
-                picture = decode.decode(read(self.source, i), self.preprocess.channels, self.preprocess.dtype)
+                data = self.survey.read(self.source, i)
+                picture = decode.decode(data, self.preprocess.channels, self.preprocess.dtype)
             except Unreadable as error:
                 return error.reason
-            return self.preprocess.pixels(picture), thumb(picture)
+            tiny = picture.shape == (THUMB, THUMB, 3) and picture.dtype == np.uint8
+            return self.preprocess.pixels(picture), picture if tiny else thumb(picture)
 
         rows, small = [], [np.empty((0, THUMB, THUMB), np.uint8)]
         chunk = max(1, min(CHUNK, CHUNK_BYTES * len(self.todo) // max(1, self.bytes)))
@@ -174,7 +182,7 @@ class _Work:
                     rows.append(i)
             if made:
                 append(np.stack([pixels for pixels, _ in made]))
-                small.append(np.stack([thumb for _, thumb in made]))
+                small.append(_thumbs([small for _, small in made]))
         if not rows:
             raise nothing_readable(self.source, self.unreadable)
         return rows, np.concatenate(small)
@@ -193,6 +201,18 @@ def _store(
     pixels: NDArray[Any], thumbs: NDArray[np.uint8], rows: list[int], unreadable: dict[int, str]
 ) -> Store:
     return Store(pixels, np.array(rows, np.int64), dict(sorted(unreadable.items())), thumbs)
+
+
+def _thumbs(small: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Put thumbnails together; colour pictures of that very size are among them, and turn grey all at once."""
+    thumbs = np.empty((len(small), THUMB, THUMB), np.uint8)
+    colours = [i for i, each in enumerate(small) if each.ndim == 3]
+    for i, each in enumerate(small):
+        if each.ndim == 2:
+            thumbs[i] = each
+    if colours:
+        thumbs[colours] = decode.grey(np.stack([small[i] for i in colours]))
+    return thumbs
 
 
 def thumb(picture: NDArray[Any]) -> NDArray[np.uint8]:

@@ -1,4 +1,7 @@
-"""Read every file once without decoding its pixels: what it is, and a digest of its content."""
+"""Read every file once without decoding its pixels: what it is, and a digest of its content.
+
+What was read is handed on to the decoding as far as memory allows, so a file is opened once.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ import zipfile
 import zlib
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
 from striate import files
-from striate.data import decode
+from striate.data import cache, decode
 from striate.data.decode import Header, Unreadable
 from striate.errors import DataError, StriateError
 from striate.events import Emit, Working, ignore
@@ -33,6 +37,9 @@ Depth = Literal["uint8", "uint16", "float32"]
 
 CHUNK = 64  # pictures a thread takes at a time
 WORKERS = min(8, os.cpu_count() or 1)
+FIRST = 16  # pictures that tell whether threads are worth it
+QUICK = 2e-4  # seconds; what takes less is mostly Python, which only one thread at a time can run
+KEPT_BYTES = 2**30  # of files between survey and decoding, and never more than an eighth of the free memory
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,18 @@ class Survey:
     """What the files say without decoding their pixels; lists run along source.samples.
 
     digests: of each file's bytes ("" where it could not be read).   unreadable: index -> reason.
+    kept: index -> the bytes that were read, for the first to decode them, who takes them out.
     """
 
     digests: list[str]
     headers: list[Header | None]
     unreadable: dict[int, str]
+    kept: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    def read(self, source: Source, i: int) -> bytes | NDArray[Any]:
+        """Give one file or array, read anew only where its bytes were not kept. Raises Unreadable."""
+        data = self.kept.pop(i, None)
+        return read(source, i) if data is None else data
 
     @property
     def readable(self) -> list[Header]:
@@ -82,26 +96,32 @@ def survey(source: Source, emit: Emit = ignore) -> Survey:
     Raises DataError where not one of them is a picture.
     """
 
-    def look(i: int) -> tuple[str, Header | str]:
+    room = min(KEPT_BYTES, cache.free_memory() // 8)
+
+    def look(i: int) -> tuple[str, Header | str, bytes]:
         try:
             data = read(source, i)
         except Unreadable as error:
-            return "", error.reason
+            return "", error.reason, b""
         parts = (
             (f"{data.shape}{data.dtype}".encode(), data.tobytes())
             if isinstance(data, np.ndarray)
             else (data,)
         )
         try:
-            return files.digest(*parts), decode.header(data)
+            return files.digest(*parts), decode.header(data), b"" if isinstance(data, np.ndarray) else data
         except Unreadable as error:
-            return files.digest(*parts), error.reason
+            return files.digest(*parts), error.reason, b""
 
     digests: list[str] = []
     headers: list[Header | None] = []
     unreadable: dict[int, str] = {}
+    kept: dict[int, bytes] = {}
     for found in in_parallel(look, range(len(source.samples)), CHUNK, "checking pictures", emit):
-        for digest, what in found:
+        for digest, what, data in found:
+            room -= len(data)
+            if data and room >= 0:
+                kept[len(digests)] = data
             if isinstance(what, str):
                 unreadable[len(digests)] = what
             headers.append(None if isinstance(what, str) else what)
@@ -109,7 +129,7 @@ def survey(source: Source, emit: Emit = ignore) -> Survey:
     _refuse_other_channels(headers, unreadable)
     if len(unreadable) == len(headers):
         raise nothing_readable(source, unreadable)
-    return Survey(digests, headers, dict(sorted(unreadable.items())))
+    return Survey(digests, headers, dict(sorted(unreadable.items())), kept)
 
 
 def read(source: Source, i: int) -> bytes | NDArray[Any]:
@@ -127,27 +147,45 @@ def read(source: Source, i: int) -> bytes | NDArray[Any]:
 def in_parallel(
     work: Callable[[int], T], todo: Sequence[int], chunk: int, what: str, emit: Callable[[Working], None]
 ) -> Iterator[list[T]]:
-    """Do the work in threads, in order, a chunk at a time, never far ahead of who takes the results."""
+    """Do the work in order, a chunk at a time, never far ahead of who takes the results.
+
+    In threads, unless the first pictures show that each is done too quickly: threads that wait for each
+    other at every small file are slower than one alone.
+    """
 
     def some(start: int) -> list[T]:
         return [work(i) for i in todo[start : start + chunk]]
 
+    def timed(i: int) -> tuple[T, float]:
+        began = time.perf_counter()
+        return work(i), time.perf_counter() - began
+
+    def all_chunks() -> Iterator[list[T]]:
+        first = [timed(i) for i in todo[: min(FIRST, chunk)]]
+        yield [result for result, _ in first]
+        starts = iter(range(len(first), len(todo), chunk))
+        if not first or median(seconds for _, seconds in first) < QUICK:
+            yield from map(some, starts)
+            return
+        with ThreadPoolExecutor(WORKERS) as pool:
+            waiting = deque(pool.submit(some, start) for start in islice(starts, 2 * WORKERS))
+            try:
+                while waiting:
+                    results = waiting.popleft().result()
+                    waiting.extend(pool.submit(some, start) for start in islice(starts, 1))
+                    yield results
+            finally:
+                for future in waiting:
+                    future.cancel()
+
     done, told = 0, 0.0
-    starts = iter(range(0, len(todo), chunk))
-    with decode.quiet(), ThreadPoolExecutor(WORKERS) as pool:
-        waiting = deque(pool.submit(some, start) for start in islice(starts, 2 * WORKERS))
-        try:
-            while waiting:
-                results = waiting.popleft().result()
-                waiting.extend(pool.submit(some, start) for start in islice(starts, 1))
-                done += len(results)
-                if done == len(todo) or time.monotonic() - told > 0.1:
-                    told = time.monotonic()
-                    emit(Working(what, done, len(todo), "pictures"))
-                yield results
-        finally:
-            for future in waiting:
-                future.cancel()
+    with decode.quiet():
+        for results in all_chunks():
+            done += len(results)
+            if done == len(todo) or time.monotonic() - told > 0.1:
+                told = time.monotonic()
+                emit(Working(what, done, len(todo), "pictures"))
+            yield results
 
 
 def _refuse_other_channels(headers: list[Header | None], unreadable: dict[int, str]) -> None:
