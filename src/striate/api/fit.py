@@ -353,6 +353,7 @@ def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) 
                 job.preprocess,
                 precision=job.precision,
                 device=str(job.device),
+                tta=recipe.tta,
             )
     info["metrics"] = {name: scores[name].summary() for name in scores} | {
         "train": job.run.history[-1]["train"]

@@ -267,6 +267,7 @@ def _judge(folder: Path, runs: Sequence[Run], offline: bool, emit: Emit) -> dict
             preprocess_of(run),
             precision=run.precision,
             device=recipe.device,
+            tta=recipe.tta,
         )
         emit(events.Working("answers of the networks", number, len(runs), "folds"))
     rows = np.flatnonzero(fold)  # a given test split is in no fold

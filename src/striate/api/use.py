@@ -70,7 +70,15 @@ def evaluate(
     targets = targets_of(source, store, classes)
     task = tasks.from_info(info)
     _, scores = score(
-        model, task, store.pixels, targets, rows, preprocess, precision=run.precision, device="cpu"
+        model,
+        task,
+        store.pixels,
+        targets,
+        rows,
+        preprocess,
+        precision=run.precision,
+        device="cpu",
+        tta=run.recipe.tta,
     )
     return scores
 

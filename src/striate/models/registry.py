@@ -20,6 +20,7 @@ from striate.models.alexnet import alexnet, alexnet_2012, alexnet_one_tower
 from striate.models.bn_inception import bn_inception
 from striate.models.convnetjs import convnetjs, convnetjs_mnist
 from striate.models.densenet import densenet40, densenet121
+from striate.models.fastnet import fastnet
 from striate.models.googlenet import googlenet, googlenet_2014
 from striate.models.inception_v3 import inception_v3
 from striate.models.lenet import lenet5, lenet5_1998
@@ -61,6 +62,7 @@ RESIDUAL = "He, Zhang, Ren and Sun: Deep residual learning for image recognition
 STOCHASTIC = "Huang, Sun, Liu, Sedra and Weinberger: Deep networks with stochastic depth"
 DENSE = "Huang, Liu, van der Maaten and Weinberger: Densely connected convolutional networks"
 CONVNETJS = "Karpathy: ConvNetJS, deep learning in your browser"
+NINETY_FOUR = "Jordan: 94% on CIFAR-10 in 3.29 seconds on a single GPU"
 STRATEGIES = "LeCun: Generalization and network design strategies"
 
 GREY24, GREY28, COLOUR32 = (1, 24, 24), (1, 28, 28), (3, 32, 32)
@@ -125,6 +127,7 @@ MODELS: dict[str, Known] = {
     "densenet40": Known(densenet40, COLOUR32, 10, 2016, DENSE),
     "convnetjs": Known(convnetjs, COLOUR32, 10, 2013, CONVNETJS),
     "convnetjs_mnist": Known(convnetjs_mnist, GREY24, 10, 2013, CONVNETJS),
+    "fastnet": Known(fastnet, COLOUR32, 10, 2024, NINETY_FOUR),
     "unshared": Known(unshared, COLOUR32, 10, 1989, STRATEGIES),
 }
 

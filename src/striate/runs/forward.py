@@ -32,10 +32,12 @@ def outputs(
     precision: str,
     device: str,
     batch: int = 128,
+    tta: str = "off",
 ) -> Tensor:
     """Give the network's outputs for some rows of the pixels, in their order.
 
-    pixels: (M, size, size, C) raw.   Returns: (len(rows), outputs) float32, on the CPU.
+    pixels: (M, size, size, C) raw.   tta: the recipe's; flip averages over a picture and its mirror image.
+    Returns: (len(rows), outputs) float32, on the CPU.
     """
     was_training = model.training
     model.eval()
@@ -43,6 +45,9 @@ def outputs(
     with torch.inference_mode():
         for inputs in plain(pixels, rows, preprocess, batch, device):
             with computing(precision, inputs.device.type):
-                found.append(model(inputs).float().cpu())
+                answered = model(inputs).float()
+                if tta == "flip":
+                    answered = (answered + model(inputs.flip(3)).float()) / 2
+                found.append(answered.cpu())
     model.train(was_training)
     return torch.cat(found)

@@ -61,7 +61,14 @@ def from_pixels(run: Run, names: Sequence[str], pixels: NDArray[Any], *, batch: 
     info, precision = run.info, run.recipe.precision or "float32"
     rows = np.arange(len(pixels))
     found = outputs(
-        run.model, pixels, rows, preprocess_of(run), precision=precision, device="cpu", batch=batch
+        run.model,
+        pixels,
+        rows,
+        preprocess_of(run),
+        precision=precision,
+        device="cpu",
+        batch=batch,
+        tta=run.recipe.tta,
     )
     if info["task"] == "regression":
         numbers = (found[:, 0] * info["target"]["std"] + info["target"]["mean"]).tolist()

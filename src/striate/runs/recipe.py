@@ -1,8 +1,8 @@
 """Everything that was asked of a run, flat and frozen.
 
 The command line's flags, the keys of ``recipe.toml``, the defaults and their help all come from this one
-class. ``None`` means "choose for me": :mod:`striate.training.tune` fills it in from the data and the
-machine, and the run folder's ``recipe.toml`` then holds no ``None``.
+class. ``None`` means "choose for me": :mod:`striate.training.defaults` fills it in from the
+data, :mod:`striate.training.tune` what only makes it faster, by measuring; the run folder's ``recipe.toml`` then holds no ``None``.
 """
 
 from __future__ import annotations
@@ -56,12 +56,13 @@ class Recipe:
     batch: Annotated[int, Ge(1)] | None = None
     """Pictures a step."""
     optimizer: (
-        Literal["sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw"] | None
+        Literal["sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "muon"]
+        | None
     ) = None
     """Rule that turns gradients into updates."""
     lr: Annotated[float, Gt(0)] | None = None
     """Peak learning rate."""
-    schedule: Literal["constant", "step", "cosine", "one-cycle", "plateau"] = "cosine"
+    schedule: Literal["constant", "step", "linear", "cosine", "one-cycle", "plateau"] = "cosine"
     """How the learning rate moves after the warm-up."""
     warmup: Annotated[float, Ge(0), Lt(1)] = 0.1
     """Share of the steps in which the learning rate rises to its peak."""
@@ -81,6 +82,8 @@ class Recipe:
     """First weights: default, xavier_uniform, xavier_normal, he_uniform, he_normal, zeros, normal:STD."""
     dropout: Share = 0.0
     """Share of the last layer's inputs that are dropped in training."""
+    tta: Literal["off", "flip"] = "off"
+    """What answers are averaged over when scored or predicted: flip is the picture and its mirror image."""
     patience: Annotated[int, Ge(0)] = 0
     """Stop after this many epochs without a better validation loss and keep the best weights; 0 is off."""
     augment: str | None = None
@@ -95,8 +98,22 @@ class Recipe:
     """Cross-validation: cut the pictures into so many parts, each the test of one training."""
     fold: Annotated[int, Ge(1)] | None = None
     """Train only this one of the folds, 1 to folds."""
-    precision: Literal["float32", "bfloat16"] | None = None
-    """Numbers the network computes with."""
+    precision: Literal["float32", "bfloat16", "bfloat16-master", "float16"] | None = None
+    """Numbers to compute with; bfloat16-master casts the weights once a step, float16 is for GPUs."""
+    threads: Annotated[int, Ge(1)] | None = None
+    """Processor threads of a step; what is left of the cores prepares the next batch."""
+    layout: Literal["channels_last", "contiguous"] | None = None
+    """How pictures and kernels lie in memory: the channels of a pixel, or the pixels of a channel together."""
+    fused: bool | None = None
+    """Update all weights in one pass over memory."""
+    compile: bool | None = None
+    """Compile the network first, which takes a minute or more."""
+    kernels: Literal["library", "striate"] | None = None
+    """Convolutions by PyTorch's library alone, or where it is slow by ours."""
+    heap: Literal["system", "kept", "huge"] | None = None
+    """Freed memory goes back to the system, is kept for the next step, or is kept in huge pages."""
+    tune: Literal["off", "auto", "full"] = "auto"
+    """Measure which settings of precision to heap are fastest here: not, in seconds, or for a minute."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute."""
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
@@ -116,6 +133,8 @@ class Recipe:
         return "\n".join(lines) + "\n"
 
 
+# Settings that change how fast a step is and what it computes only by rounding; None is "measure".
+SPEED = ("precision", "threads", "layout", "fused", "compile", "kernels", "heap")
 INITS = ("default", "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "zeros", "normal:STD")
 
 

@@ -26,11 +26,12 @@ def evaluate(
     *,
     precision: str,
     device: str,
+    tta: str = "off",
 ) -> tuple[NDArray[Any], Classified | Measured]:
     """Answer for some rows of the pixels and score the answers against the targets of those rows.
 
     Returns: (N, K) probabilities or (N,) numbers, and their scores.
     """
-    found = outputs(model, pixels, rows, preprocess, precision=precision, device=device)
+    found = outputs(model, pixels, rows, preprocess, precision=precision, device=device, tta=tta)
     answers = task.answers(found).numpy()
     return answers, task.score(answers, targets[rows])

@@ -217,7 +217,7 @@ def _validate(job: Job, state: State, tensors: Tensors, epoch: int) -> dict[str,
         return None
     _, scores = evaluate(
         tensors.kept, job.task, job.pixels, job.targets, rows, job.preprocess,
-        precision=job.precision, device=str(job.device),
+        precision=job.precision, device=str(job.device), tta=job.recipe.tta,
     )  # fmt: skip
     return {"loss": job.task.loss(scores), job.task.metric: scores.summary()[job.task.metric]}
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from striate.errors import ModelError
+from striate.training.muon import Muon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +29,10 @@ RULES: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "rmsprop": (torch.optim.RMSprop, {"alpha": 0.99}),
     "adam": (torch.optim.Adam, {}),
     "adamw": (torch.optim.AdamW, {}),
+    "muon": (Muon, {}),
 }
+# What Adam, beside Muon, gets of Muon's rate: a filter's step is a share of its length, others' are not.
+BESIDE_MUON = 0.05
 LEVELS = 5  # steps in which the learning rate rises from the first layer to the head
 FUSED = {"sgd", "momentum", "nesterov", "adagrad", "adam", "adamw"}
 
@@ -41,6 +45,10 @@ def optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> Optimiz
     if not learned:
         raise ModelError("The model has no parameter to train.", "Give it a layer with weights.")
     shares = depth_shares([name for name, _ in model.named_parameters()], recipe.lr_bottom or 1.0)
+    if recipe.optimizer == "muon":
+        shares = {
+            name: shares[name] * (1.0 if p.ndim == 4 else BESIDE_MUON) for name, p in model.named_parameters()
+        }
     groups: list[dict[str, Any]] = [
         {
             "params": [p for name, p in learned.items() if shares[name] == share and (p.ndim > 1) == decays],

@@ -10,6 +10,7 @@ def rate(schedule: str, progress: float, warmup: float) -> float:
 
     constant and plateau: 1 after the warm-up (plateau's cuts are :class:`Plateau`'s).
     step: a tenth after 50 % and a hundredth after 75 % (He et al. 2016, section 4.2: 32k and 48k of 64k).
+    linear: straight down to 0.
     cosine: half a cosine to 0 (Loshchilov and Hutter 2017).
     one-cycle: a cosine up from 1/25 over the first 30 % and one down to almost 0 (Smith 2018).
 
@@ -23,6 +24,8 @@ def rate(schedule: str, progress: float, warmup: float) -> float:
         return max(1e-5, _half_cosine((progress - rise) / (1 - rise)))
     if progress < warmup:
         return progress / warmup
+    if schedule == "linear":
+        return (1 - progress) / (1 - warmup)
     if schedule == "cosine":
         return _half_cosine((progress - warmup) / (1 - warmup))
     if schedule == "step":
