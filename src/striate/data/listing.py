@@ -305,6 +305,8 @@ def _raise(error: OSError) -> None:
 
 def _is_text(name: str) -> bool:
     """Tell whether a name fits a line of a report: no control characters, no lone surrogates."""
+    if name.isprintable():  # nearly all are, which is told at once
+        return True
     return not any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in name)
 
 

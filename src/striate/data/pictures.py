@@ -103,11 +103,10 @@ def measured(preprocess: Preprocess, pixels: NDArray[Any], rows: NDArray[np.int6
         high = np.where(high > low, high, low + 1)
     count, total, squares = 0, np.zeros(channels), np.zeros(channels)
     for start in range(0, len(rows), 64):
-        scaled = (np.asarray(pixels[rows[start : start + 64]], np.float64) - low) / (high - low)
-        scaled = scaled.reshape(-1, channels)
-        count += len(scaled)
-        total += scaled.sum(0)
-        squares += np.square(scaled).sum(0)
+        some = np.asarray(pixels[rows[start : start + 64]])
+        count += some.size // channels
+        for sums, part in zip((total, squares), _sums(some, low, high), strict=True):
+            sums += part
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
     std = np.where(std > 1e-6, std, 1.0)
@@ -118,3 +117,16 @@ def measured(preprocess: Preprocess, pixels: NDArray[Any], rows: NDArray[np.int6
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
     )
+
+
+def _sums(
+    pixels: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Add up the scaled values of each channel, and their squares; pixels: (N, H, W, C)."""
+    if pixels.dtype == np.uint8:  # whole numbers, down the columns of all rows of pixels: 20 times as fast
+        columns, channels = pixels.reshape(-1, pixels.shape[2] * pixels.shape[3]), pixels.shape[3]
+        total = columns.sum(0, dtype=np.uint64).reshape(-1, channels).sum(0)
+        squares = np.square(columns, dtype=np.uint16).sum(0, dtype=np.uint64).reshape(-1, channels).sum(0)
+        return total / 255, squares / 255**2
+    scaled = ((pixels.astype(np.float64) - low) / (high - low)).reshape(-1, pixels.shape[3])
+    return scaled.sum(0), np.square(scaled).sum(0)

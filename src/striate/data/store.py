@@ -204,7 +204,7 @@ def _store(
 
 
 def _thumbs(small: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Put thumbnails together; colour pictures of that very size are among them, and turn grey all at once."""
+    """Put thumbnails together; the colour pictures of that very size among them turn grey all at once."""
     thumbs = np.empty((len(small), THUMB, THUMB), np.uint8)
     colours = [i for i, each in enumerate(small) if each.ndim == 3]
     for i, each in enumerate(small):

@@ -95,7 +95,6 @@ def survey(source: Source, emit: Emit = ignore) -> Survey:
 
     Raises DataError where not one of them is a picture.
     """
-
     room = min(KEPT_BYTES, cache.free_memory() // 8)
 
     def look(i: int) -> tuple[str, Header | str, bytes]:
