@@ -105,8 +105,9 @@ def measured(preprocess: Preprocess, pixels: NDArray[Any], rows: NDArray[np.int6
     for start in range(0, len(rows), 64):
         some = np.asarray(pixels[rows[start : start + 64]])
         count += some.size // channels
-        for sums, part in zip((total, squares), _sums(some, low, high), strict=True):
-            sums += part
+        sums, of_squares = _sums(some, low, high)
+        total += sums
+        squares += of_squares
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
     std = np.where(std > 1e-6, std, 1.0)
