@@ -80,6 +80,13 @@ class Epoch(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Profiled(Event):
+    """Where the time of a step goes: what profile.json holds."""
+
+    profile: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished(Event):
     """The end of a run."""
 

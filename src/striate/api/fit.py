@@ -22,7 +22,7 @@ from striate.data.preprocess import Preprocess
 from striate.data.sources import open_source
 from striate.data.store import survey
 from striate.errors import Diverged, Interrupted, RecipeError, RunError
-from striate.files import write_csv, write_text
+from striate.files import write_csv, write_json, write_text
 from striate.runs import recipe as recipes
 from striate.runs.folder import Run, check_free, new_folder
 from striate.runs.load import load, preprocess_of
@@ -48,6 +48,7 @@ def train(
     resume: str | Path | None = None,
     offline: bool = False,
     trust: bool = False,
+    profile: bool = False,
     emit: Emit = events.ignore,
     **settings: Any,
 ) -> Run:
@@ -55,8 +56,9 @@ def train(
 
     data: what ``Recipe.data`` says.   recipe: a recipe, its file, or the name of one that comes with striate.
     out: the run folder, which must be new or empty.   resume: a run folder to go on with.
-    trust: allow a resumed run's model from outside striate.   settings: any field of the recipe; model may
-    also be a function or a module.
+    trust: allow a resumed run's model from outside striate.
+    profile: measure, after the training, where a step's time goes: profile.json in the run folder.
+    settings: any field of the recipe; model may also be a function or a module.
     Raises StriateError for whatever a user can mend.
     """
     started = time.monotonic()
@@ -68,14 +70,14 @@ def train(
                 "--resume goes on with the run's own recipe and takes no other setting.",
                 "Leave the other flags away, or start a new run.",
             )
-        return _resume(load(resume, trust=trust, model=own_model), started, offline, emit)
+        return _resume(load(resume, trust=trust, model=own_model), started, offline, emit, profile=profile)
     asked = whole(data, recipe, given)
     if asked.folds is not None and asked.fold is None:
         raise RecipeError(
             f"{asked.folds} folds are {asked.folds} runs, and this makes one.",
             f"Name one: --fold 1; or make all: --folds {asked.folds}, in Python striate.train_several.",
         )
-    return _new(asked, own_model, started, None if out is None else Path(out), offline, emit)
+    return _new(asked, own_model, started, None if out is None else Path(out), offline, emit, profile=profile)
 
 
 def whole(data: str | Path | None, recipe: Recipe | str | Path | None, given: Mapping[str, Any]) -> Recipe:
@@ -91,7 +93,16 @@ def whole(data: str | Path | None, recipe: Recipe | str | Path | None, given: Ma
     return asked.replace(**changes)
 
 
-def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offline: bool, emit: Emit) -> Run:
+def _new(
+    asked: Recipe,
+    own_model: Any,
+    started: float,
+    out: Path | None,
+    offline: bool,
+    emit: Emit,
+    *,
+    profile: bool,
+) -> Run:
     """Check, choose, split: from what was asked to a run folder with a whole recipe, then train."""
     from striate.training import task as tasks
     from striate.training import tune
@@ -161,10 +172,10 @@ def _new(asked: Recipe, own_model: Any, started: float, out: Path | None, offlin
     write_csv(run.path / "split.csv", ["path", "label", "split"], pictures.split_table())
     write_text(run.path / "recipe.toml", job.recipe.toml())
     run.write_info(info)
-    return _fit(job, pictures, info, started, emit, resume=False, budget=budget)
+    return _fit(job, pictures, info, started, emit, resume=False, budget=budget, profile=profile)
 
 
-def _resume(run: Run, started: float, offline: bool, emit: Emit) -> Run:
+def _resume(run: Run, started: float, offline: bool, emit: Emit, *, profile: bool) -> Run:
     """Go on with an unfinished run, on the same data."""
     import torch
 
@@ -190,7 +201,7 @@ def _resume(run: Run, started: float, offline: bool, emit: Emit) -> Run:
     threads = info["hardware"]["threads"]
     if torch.get_num_threads() != threads:
         emit(events.Warned(f"The run was begun with {threads} threads: its end will differ by rounding."))
-    return _fit(job, pictures, info, started, emit, resume=True)
+    return _fit(job, pictures, info, started, emit, resume=True, profile=profile)
 
 
 def _prepare(source: Source, seen: Survey, preprocess: Preprocess, recipe: Recipe, emit: Emit) -> Pictures:
@@ -305,6 +316,7 @@ def _fit(
     emit: Emit,
     *,
     resume: bool,
+    profile: bool,
     budget: Budget | None = None,
 ) -> Run:
     """Train, then score each split with the kept weights, once, and tell the story."""
@@ -322,6 +334,8 @@ def _fit(
         raise
     # Where the clock changed the number of steps, the recipe says the last one.
     write_text(run.path / "recipe.toml", job.recipe.toml())
+    if profile:
+        _profile(job, emit)
     try:
         info = _score(job, kept, pictures, info | {"status": "finished", "seconds": spent()})
     except KeyboardInterrupt:
@@ -332,6 +346,15 @@ def _fit(
     run.write_info(info | {"seconds": spent()})  # last: finished means that everything is there
     emit(events.Finished(str(run.path), run.metrics, spent()))
     return run
+
+
+def _profile(job: Job, emit: Emit) -> None:
+    """Measure where a step's time goes, once the training is over and nothing can be slowed by it."""
+    from striate.training.profile import profile
+
+    found = profile(job).json()
+    write_json(job.run.path / "profile.json", found)
+    emit(events.Profiled(found))
 
 
 def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) -> dict[str, Any]:

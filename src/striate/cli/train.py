@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 from cyclopts import Parameter
 
-from striate.cli import show
+from striate.cli import profiled, show
 from striate.cli.flags import Json, Offline, Trust, settings, whole
+from striate.errors import RecipeError
 
 if TYPE_CHECKING:
     from striate.api.several import Several
@@ -26,6 +28,7 @@ def train(
     recipe: Path | None = None,
     offline: Offline = False,
     trust: Trust = False,
+    profile: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Json = False,
     **asked: Any,
 ) -> None:
@@ -46,12 +49,16 @@ def train(
         Train so many times, with seeds seed, seed + 1 and so on: mean and spread.
     recipe
         Take the settings from this recipe, by name (docs/recipes.md) or by file; flags override it.
+    profile
+        End with where the time of a step goes, layer by layer, and what would help most.
     json
         Print each event as a line of JSON.
     """
     from striate import api
 
     several = repeat is not None or (asked.get("folds") is not None and asked.get("fold") is None)
+    if several and profile:
+        raise RecipeError("--profile looks at one training, and this is several.", "Leave one of them away.")
     if several or (resume is not None and (resume / "several.json").exists()):
         _several(
             data,
@@ -67,8 +74,20 @@ def train(
         return
     with show.stream(json=json) as emit:
         run = api.train(
-            data, recipe=recipe, out=out, resume=resume, offline=offline, trust=trust, emit=emit, **asked
+            data,
+            recipe=recipe,
+            out=out,
+            resume=resume,
+            offline=offline,
+            trust=trust,
+            profile=profile,
+            emit=emit,
+            **asked,
         )
+    if profile and not json and (measured := run.path / "profile.json").exists():
+        # A pipe gets the folder alone.
+        told = profiled.lines(jsonlib.loads(measured.read_text(encoding="utf-8")), show.width())
+        print("\n".join([*told, ""]), file=sys.stdout if sys.stdout.isatty() else sys.stderr)
     if not json:
         print("\n".join(summary(run)) if sys.stdout.isatty() else run.path)
 
