@@ -1,0 +1,202 @@
+"""A network made ready for fast training steps on a processor: the same weights, the same numbers, less work.
+
+Every plain convolution gets the fastest way of each pass (:mod:`striate.training.convolution`); batch normalisation,
+the addition of a shortcut and the ReLU after it become one operation where torch.fx can follow the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from striate.native import library
+from striate.native.norm import NormReLU
+from striate.native.winograd import LANES
+from striate.training.convolution import Convolution, Plan, measured, plannable, signature
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PLANS: dict[str, Plan] = {}  # measured in this process: the same shape is not measured twice
+
+
+@contextlib.contextmanager
+def lowered(model: nn.Module, inputs: Tensor, plans: dict[str, Plan] | None = None) -> Iterator[nn.Module]:
+    """Give a module that trains ``model`` faster inside the block; the network is what it was after it.
+
+    inputs: (N, C, H, W), a batch as the network will get it.
+    plans: ways of convolutions that are known; what is measured is added. A run keeps them, so that it ends the
+    same when it is resumed.
+    """
+    if inputs.device.type != "cpu" or inputs.ndim != 4:
+        yield model
+        return
+    plans = {} if plans is None else plans
+    chosen = _planned(model, inputs, plans)
+    fused = None if library.unavailable() else _fused(model)
+    try:
+        for module, plan in chosen.items():
+            module.plan = plan  # type: ignore[assignment]
+            module.__class__ = Convolution
+        yield model if fused is None else fused
+    finally:
+        for module in chosen:
+            module.__class__ = nn.Conv2d
+            del module.plan
+
+
+def _planned(model: nn.Module, inputs: Tensor, plans: dict[str, Plan]) -> dict[nn.Conv2d, Plan]:
+    """Plan the convolutions that another way than torch's is faster for, from the sizes they meet."""
+    seen: dict[nn.Conv2d, torch.Size] = {}
+    first: set[nn.Conv2d] = set()
+
+    def look(module: nn.Module, given: tuple[Tensor, ...], _output: object) -> None:
+        assert isinstance(module, nn.Conv2d)
+        seen[module] = torch.Size((len(inputs), *given[0].shape[1:]))
+        if given[0].data_ptr() == few.data_ptr():
+            first.add(module)
+
+    few = inputs[:1]
+    hooks = [module.register_forward_hook(look) for module in model.modules() if plannable(module)]
+    was_training = model.training
+    model.eval()  # a look must not move the running statistics
+    with torch.no_grad():
+        model(few)
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+    found: dict[nn.Conv2d, Plan] = {}
+    for module, shape in seen.items():
+        name = signature(module, shape, dtype)
+        if name not in plans:
+            if name not in _PLANS:
+                _PLANS[name] = measured(module, shape, dtype, first=module in first)
+            plans[name] = _PLANS[name]
+        if plans[name] != Plan():
+            found[module] = plans[name]
+    return found
+
+
+class Normalised(nn.Module):
+    """A batch norm of the network, with the shortcut and the ReLU that follow it, as one operation."""
+
+    def __init__(self, norm: nn.BatchNorm2d, *, relu: bool) -> None:
+        super().__init__()
+        self.norm, self.relu = norm, relu
+
+    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        norm = self.norm
+        plain = norm.training and x.dtype == torch.float32 and x.device.type == "cpu"
+        if not plain or (shortcut is not None and (shortcut.shape, shortcut.dtype) != (x.shape, x.dtype)):
+            y = norm(x) if shortcut is None else norm(x) + shortcut
+            return F.relu(y) if self.relu else y
+        y, mean, variance = NormReLU.apply(  # type: ignore[no-untyped-call]
+            x, shortcut, norm.weight, norm.bias, norm.eps, self.relu
+        )
+        with torch.no_grad():
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            assert norm.num_batches_tracked is not None
+            assert norm.momentum is not None
+            count = x.numel() // x.shape[1]
+            norm.num_batches_tracked.add_(1)
+            norm.running_mean.lerp_(mean, norm.momentum)
+            norm.running_var.lerp_(variance * (count / max(1, count - 1)), norm.momentum)
+        return y  # type: ignore[no-any-return]
+
+
+def _fused(model: nn.Module) -> nn.Module | None:
+    """Put norms, shortcuts and ReLUs together; None where torch.fx cannot follow the network or nothing is found."""
+    was_training, before = model.training, torch.get_rng_state()
+    model.train()
+    try:
+        graph = fx.Tracer().trace(model)
+    except Exception:  # noqa: BLE001 - whatever a foreign network raises: it stays as it is
+        return None
+    finally:
+        model.train(was_training)
+        drew = not torch.equal(before, torch.get_rng_state())
+        torch.set_rng_state(before)
+    if drew:  # a decision by lot, as in stochastic depth, would be the same for ever
+        return None
+    modules = dict(model.named_modules())
+    found: dict[str, nn.Module] = {}
+    for node in list(graph.nodes):
+        norm = modules.get(str(node.target)) if node.op == "call_module" else None
+        if isinstance(norm, nn.BatchNorm2d) and _fits(norm) and len(node.args) == 1:
+            name = f"{node.target}.normalised"
+            found[name] = _replace(graph, node, norm, name, modules)
+    if not found:
+        return None
+    fused = fx.GraphModule(modules | found | {"": model}, graph)  # the network's own modules, not copies
+    fused.training = True
+    return fused
+
+
+def _replace(
+    graph: fx.Graph, node: fx.Node, norm: nn.BatchNorm2d, name: str, modules: dict[str, nn.Module]
+) -> Normalised:
+    """Put one node in the place of a norm, an addition and a ReLU, as far as they follow one another."""
+    last, arguments = node, [node.args[0]]
+    after = _only_user(last)
+    if after is not None and _is_sum(after):
+        other = [argument for argument in after.args if argument is not last]
+        if len(other) == 1 and _is_relu(_only_user(after), modules):
+            arguments.append(other[0])
+            last = after
+    after = _only_user(last)
+    relu = after is not None and _is_relu(after, modules)
+    if relu and after is not None:
+        last = after
+    with graph.inserting_before(last):
+        new = graph.call_module(name, tuple(arguments))
+    last.replace_all_uses_with(new)
+    while last is not node:
+        before = next(argument for argument in last.all_input_nodes if _leads_to(argument, node))
+        graph.erase_node(last)
+        last = before
+    graph.erase_node(node)
+    return Normalised(norm, relu=relu)
+
+
+def _leads_to(node: fx.Node, start: fx.Node) -> bool:
+    return node is start or (_is_sum(node) and start in node.args)
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _is_sum(node: fx.Node) -> bool:
+    sums = {operator.add, operator.iadd, torch.add}
+    plain = len(node.args) == 2 and not node.kwargs
+    return (
+        node.op == "call_function"
+        and node.target in sums
+        and plain
+        and all(isinstance(argument, fx.Node) for argument in node.args)
+    )
+
+
+def _is_relu(node: fx.Node | None, modules: dict[str, nn.Module]) -> bool:
+    if node is None:
+        return False
+    if node.op == "call_module":
+        return type(modules.get(str(node.target))) is nn.ReLU
+    return node.op == "call_function" and node.target in {F.relu, F.relu_, torch.relu, torch.relu_}
+
+
+def _fits(norm: nn.BatchNorm2d) -> bool:
+    return (
+        norm.affine
+        and norm.track_running_stats
+        and norm.momentum is not None
+        and norm.weight.dtype == torch.float32
+        and norm.num_features % LANES == 0
+    )
