@@ -18,9 +18,9 @@ strengths = st.fixed_dictionaries(
 )
 
 
-@given(flip=st.booleans(), values=strengths)
-def test_the_list_says_everything(flip: bool, values: dict[str, float]) -> None:
-    augment = Augment(flip=flip, **values)
+@given(flip=st.booleans(), alternate=st.booleans(), values=strengths)
+def test_the_list_says_everything(flip: bool, alternate: bool, values: dict[str, float]) -> None:
+    augment = Augment(flip=flip, alternate=alternate, **values)
     assert parse(str(augment), flips=not flip, photos=True) == augment
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from striate.data.augment import Augment, parse
-from striate.data.batches import Batch, Batches, ahead, plain
+from striate.data.batches import Batch, Batches, ahead, fits, plain
 from striate.data.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -94,6 +94,37 @@ def test_a_sample_is_the_same_with_any_number_of_workers(augment: Augment) -> No
         return [by_row(b) for b in ahead(lambda i: made.at(i // steps, i % steps), range(2 * steps), workers)]
 
     assert run(0) == run(1) == run(2)
+
+
+def test_alternate_shows_each_side_in_turn() -> None:
+    x = pixels()
+    made = batches(Augment(alternate=True), batch=50, x=x, seed=4)
+    upright = batches(Augment(), batch=50, x=x)
+    straight = by_row(upright.at(0, 0))
+
+    def mirrored(epoch: int) -> set[int]:
+        return {row for row, seen in by_row(made.at(epoch, 0)).items() if seen != straight[row]}
+
+    first = mirrored(0)
+    assert 10 < len(first) < 40
+    assert mirrored(1) == set(range(5, 55)) - first
+    assert mirrored(2) == first
+
+
+@pytest.mark.parametrize("augment", [*SOME, EVERYTHING], ids=str)
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_pixels_on_the_device_make_the_same_batches(augment: Augment, dtype: str) -> None:
+    x = pixels(dtype)
+    resident = batches(augment, x=x.copy(), resident=True)
+    assert by_row(resident.at(2, 1)) == by_row(batches(augment, x=x).at(2, 1))
+
+
+def test_pixels_go_to_the_device_only_where_it_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = pixels()
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (x.nbytes * 4, x.nbytes * 9))
+    assert fits(x, torch.device("cuda"))
+    assert not fits(np.concatenate([x, x[:1]]), torch.device("cuda"))
+    assert not fits(x, torch.device("cpu"))  # they are there already
 
 
 def test_every_row_once_an_epoch_in_a_new_order() -> None:

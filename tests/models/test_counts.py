@@ -135,6 +135,13 @@ WORKED_OUT: dict[str, tuple[int, int]] = {
     "vgg16_1x1_bn": (133_638_952 + 2 * 4_224, 11_770_888_192),
     # The twin's, each layer's as often as it has places; the dense layer once.
     "unshared": (1216 * 32**2 + 8020 * 16**2 + 10020 * 8**2 + 3210, 3_920_000),
+    # Maps of 24, then 64, 256 and 256, two 3x3 and their norms a block; sides 32, 16, 8 and 4.
+    "fastnet": (
+        24 * 13 + sum(9 * w * (v + w) + 4 * w for v, w in ((24, 64), (64, 256), (256, 256))) + 2560,
+        24 * 12 * 32**2
+        + sum(9 * w * (4 * v + w) * s**2 for v, w, s in ((24, 64, 16), (64, 256, 8), (256, 256, 4)))
+        + 2560,
+    ),
     # Option B's, and a projection in the 3, 3, 5 and 2 blocks that keep their shape.
     "resnet34_c": (
         21_797_672 + sum(n * (w * w + 2 * w) for n, w in ((3, 64), (3, 128), (5, 256), (2, 512))),

@@ -48,6 +48,7 @@ NETWORKS = {
     "resnet20": Setting(8, 1e-2, 40),
     "densenet40": Setting(4, 1e-2, 20),
     "convnetjs": Setting(8, 3e-3, 60),
+    "fastnet": Setting(8, 1e-3, 60),
     "unshared": Setting(8, 3e-3, 50),
 }
 

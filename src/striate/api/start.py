@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from striate.runs.start import Start
     from striate.training.loop import Job
 
+PREPARED = 5000  # pictures that are enough to know how neighbouring pixels go together
+
 
 def start_from(asked: Recipe, *, offline: bool, emit: Emit) -> tuple[Recipe, Start | None]:
     """Read the weights that a recipe names; return it with what they decide: network, stem, full path.
@@ -95,6 +97,7 @@ def begin(job: Job, start: Start | None, classes: Sequence[str], emit: Emit) -> 
 
     recipe, told = job.recipe, []
     if recipe.weights is None:
+        _prepare(job)
         return []
     given = recipe.model if job.run.given_model is None else job.run.given_model
     head = _head(recipe, given, job.model, job.preprocess, job.task.outputs)
@@ -130,6 +133,18 @@ def begin(job: Job, start: Start | None, classes: Sequence[str], emit: Emit) -> 
             trained = sum(p.numel() for p in job.model.parameters() if p.requires_grad)
             emit(events.Note(f"--freeze {recipe.freeze}: {trained:,} parameters learn."))
     return told
+
+
+def _prepare(job: Job) -> None:
+    """Let a network that has a method `prepare` see some training pictures before the first step."""
+    from striate.data.batches import plain
+
+    prepare = getattr(job.model, "prepare", None)
+    if prepare is None:
+        return
+    rows = job.split["train"]
+    some = rows[:: max(1, len(rows) // PREPARED)]  # of all classes: files are sorted by them
+    prepare(next(plain(job.pixels, some, job.preprocess, len(some), job.device)))
 
 
 def _head(

@@ -20,6 +20,7 @@ PRESETS = {
         "grey": "flip,shift=0.07,scale=0.1,rotate=10,colour=0.2,cutout=0.25",
     },
 }
+WORDS = ("flip", "alternate")  # the kinds that take no value
 # Lowest and highest value of each kind that takes one.
 RANGES = {
     "shift": (0.0, 0.5),
@@ -44,6 +45,8 @@ class Augment:
 
     flip: bool = False
     """Left and right swapped in half of the pictures."""
+    alternate: bool = False
+    """Left and right swapped in every second pass, half of the pictures beginning with the first."""
     shift: float = 0.0
     """Moved by whole pixels, up to this share of the side; the border is mirrored."""
     crop: float = 0.0
@@ -64,7 +67,7 @@ class Augment:
     """A box taken from another picture; the area kept follows Beta(cutmix, cutmix)."""
 
     def __str__(self) -> str:
-        parts = ["flip"] if self.flip else []
+        parts = [kind for kind in WORDS if getattr(self, kind)]
         parts += [f"{kind}={_number(getattr(self, kind))}" for kind in RANGES if getattr(self, kind)]
         return ",".join(parts) or "off"
 
@@ -93,13 +96,13 @@ def parse(text: str, *, flips: bool, photos: bool, grey: bool = False) -> Augmen
             raise RecipeError(
                 f"--augment: {kind} is named twice. Received: {text!r}.", "Name each kind once."
             )
-        if kind == "flip" and not equals:
+        if kind in WORDS and not equals:
             values[kind] = True
         elif kind in RANGES:
             values[kind] = _strength(kind, value, text)
         else:
             raise _unknown(kind, value, text)
-    return Augment(**values)  # type: ignore[arg-type]  # flip is the only bool
+    return Augment(**values)  # type: ignore[arg-type]  # words have bools
 
 
 def _strength(kind: str, value: str, text: str) -> float:
@@ -117,9 +120,9 @@ def _strength(kind: str, value: str, text: str) -> float:
 
 
 def _unknown(kind: str, value: str, text: str) -> RecipeError:
-    if kind == "flip":
+    if kind in WORDS:
         return RecipeError(
-            f"--augment: flip takes no value. Received: flip={value}.", "Write flip, or leave it out."
+            f"--augment: {kind} takes no value. Received: {kind}={value}.", f"Write {kind}, or leave it out."
         )
     if kind in {*PRESETS, "off"}:
         return RecipeError(
@@ -127,7 +130,7 @@ def _unknown(kind: str, value: str, text: str) -> RecipeError:
         )
     return RecipeError(
         f"--augment: unknown kind {kind!r}. Received: {text!r}.",
-        did_you_mean(kind, ["off", *PRESETS, "flip", *RANGES]),
+        did_you_mean(kind, ["off", *PRESETS, *WORDS, *RANGES]),
     )
 
 

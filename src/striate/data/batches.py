@@ -53,6 +53,7 @@ class Batches:
     rows: the pixels' rows to train on.   weights: one a row of ``rows``: how often it is drawn, with
     replacement; without them every row comes once an epoch.   steps: batches an epoch, at least 1; an
     incomplete last batch is left out unless it is the only one.
+    resident: keep all pixels on the device, so that a batch is gathered there; None where there is room.
     """
 
     def __init__(
@@ -67,11 +68,14 @@ class Batches:
         augment: Augment,
         weights: NDArray[Any] | None = None,
         device: str | torch.device = "cpu",
+        resident: bool | None = None,
     ) -> None:
+        self.device = torch.device(device)
+        resident = fits(pixels, self.device) if resident is None else resident
         self.pixels, self.rows, self.preprocess = pixels, rows, preprocess
+        self._source = transform.onto(np.array(pixels), self.device) if resident else pixels
         self.targets = targets.astype(np.float32 if targets.dtype.kind == "f" else np.int64)
         self.seed, self.augment, self.weights = seed, augment, weights
-        self.device = torch.device(device)
         self.batch = min(batch, len(rows))
         self.steps = len(rows) // self.batch
         # Two epochs are remembered because threads prepare across the border between them.
@@ -88,6 +92,8 @@ class Batches:
         columns = len(transform.COLUMNS)
         drawn = draws.uniform(self.seed, epoch, samples, columns * (1 + mixes))
         own = transform.named(drawn[:, :columns])
+        if self.augment.alternate:
+            own["flip"] = self._alternating(epoch, samples)
         if not mixes:
             x = self._augmented(index, own)
             return Batch(self._normalised(x), self._targets(index), None, None, index)
@@ -105,15 +111,24 @@ class Batches:
         index = self.rows[draws.weighted(self.seed, epoch, self.weights)]
         return index, index + AGAIN * draws.occurrences(index)
 
+    def _alternating(self, epoch: int, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Take the first epoch's draws for flips, and their opposites in every second: (N,).
+
+        In two passes a picture is seen once each way, never twice the same (Jordan 2024, section 3.6).
+        """
+        flip = transform.COLUMNS.index("flip")
+        first = draws.uniform(self.seed, 0, samples, flip + 1)[:, flip]
+        return 1 - first if epoch % 2 else first
+
     def _augmented(self, index: NDArray[np.intp], own: transform.Draws) -> Tensor:
-        x = _gathered(self.pixels, index, self.device)
+        x = _gathered(self._source, index, self.device)
         return transform.augmented(x, own, self.augment, self.preprocess)
 
     def _normalised(self, x: Tensor) -> Tensor:
         return self.preprocess.tensor(x).contiguous(memory_format=torch.channels_last)
 
     def _targets(self, index: NDArray[np.intp]) -> Tensor:
-        return torch.from_numpy(self.targets[index]).to(self.device, non_blocking=True)
+        return transform.onto(self.targets[index], self.device)
 
 
 def ahead(make: Callable[[int], Batch], positions: Iterable[int], workers: int) -> Iterator[Batch]:
@@ -153,8 +168,12 @@ def plain(
         yield preprocess.tensor(x.permute(0, 3, 1, 2)).contiguous(memory_format=torch.channels_last)
 
 
-def _gathered(pixels: NDArray[Any], index: NDArray[Any], device: torch.device) -> Tensor:
-    x = torch.from_numpy(np.asarray(pixels[index]))
-    if device.type == "cuda":  # only pinned memory is copied while the computation goes on
-        x = x.pin_memory()
-    return x.to(device, non_blocking=True)
+def fits(pixels: NDArray[Any], device: torch.device) -> bool:
+    """Tell whether all pixels may stay on a GPU: in a quarter of what is free, the rest is the network's."""
+    return device.type == "cuda" and pixels.nbytes * 4 <= torch.cuda.mem_get_info(device)[0]
+
+
+def _gathered(pixels: NDArray[Any] | Tensor, index: NDArray[Any], device: torch.device) -> Tensor:
+    if isinstance(pixels, Tensor):
+        return pixels.index_select(0, transform.onto(index, device))
+    return transform.onto(np.asarray(pixels[index]), device)

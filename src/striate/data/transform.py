@@ -14,7 +14,7 @@ Pillow's BILINEAR.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -43,6 +43,14 @@ def named(draws: NDArray[np.float64]) -> Draws:
     return dict(zip(COLUMNS, draws.T, strict=True))
 
 
+def onto(values: NDArray[Any] | Tensor, device: torch.device) -> Tensor:
+    """Copy what was made on the processor to the device, without waiting for it: from pinned memory."""
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 def augmented(x: Tensor, draws: Draws, augment: Augment, preprocess: Preprocess) -> Tensor:
     """Apply everything that needs one picture only.
 
@@ -67,9 +75,9 @@ def augmented(x: Tensor, draws: Draws, augment: Augment, preprocess: Preprocess)
     if augment.colour:
         x = _coloured(x, draws, augment.colour, high - low)
     if augment.noise:
-        x += _noise(draws["noise"], tuple(x.shape[1:])).to(x.device) * (augment.noise * (high - low))
+        x += onto(_noise(draws["noise"], tuple(x.shape[1:])), x.device) * (augment.noise * (high - low))
     if augment.cutout:
-        hole = _square(draws["cutout_y"], draws["cutout_x"], np.array(augment.cutout), side).to(x.device)
+        hole = onto(_square(draws["cutout_y"], draws["cutout_x"], np.array(augment.cutout), side), x.device)
         x = torch.where(hole, low + mean * (high - low), x)
     return x
 
@@ -94,7 +102,7 @@ def windows(draws: Draws, augment: Augment, side: int) -> tuple[NDArray[np.float
         furthest = round(augment.shift * side)
         steps = np.floor(np.stack([draws["shift_y"], draws["shift_x"]], 1) * (2 * furthest + 1))
         begin = begin + steps - furthest
-    if augment.flip:
+    if augment.flip or augment.alternate:
         flipped = draws["flip"] < 0.5
         begin[flipped, 1] += reach[flipped, 1]
         reach[flipped, 1] *= -1
@@ -113,16 +121,16 @@ def mixed(x: Tensor, partner: Tensor, draws: Draws, augment: Augment) -> tuple[T
     boxed = draws["kind"] < (0.5 if augment.mixup else 1.0) if augment.cutmix else draws["kind"] < 0
     alpha = np.where(boxed, augment.cutmix, augment.mixup)
     share = betaincinv(alpha, alpha, draws["share"])
-    box = _square(draws["box_y"], draws["box_x"], np.sqrt(1 - share), x.shape[2]).to(x.device)
-    blend = torch.from_numpy(np.where(boxed, 1, share)).float()[:, None, None, None].to(x.device)
-    weight = torch.where(box & torch.from_numpy(boxed)[:, None, None, None].to(x.device), 0.0, blend)
+    box = onto(_square(draws["box_y"], draws["box_x"], np.sqrt(1 - share), x.shape[2]), x.device)
+    blend = onto(np.where(boxed, 1, share).astype(np.float32), x.device)[:, None, None, None]
+    weight = torch.where(box & onto(boxed, x.device)[:, None, None, None], 0.0, blend)
     return partner + (x.float() - partner) * weight, weight.mean((1, 2, 3))
 
 
 def _moved(x: Tensor, begin: NDArray[np.float64], reach: NDArray[np.float64]) -> Tensor:
     n, side, _, channels = x.shape
     at = _positions(begin, reach / side, side).astype(np.int64)
-    rows, columns = torch.from_numpy(at).to(x.device).unbind(1)
+    rows, columns = onto(at, x.device).unbind(1)
     rows = rows + torch.arange(n, device=x.device)[:, None] * side
     index = (rows[:, :, None] * side + columns[:, None, :]).view(-1)
     return x.reshape(-1, channels).index_select(0, index).view(x.shape).permute(0, 3, 1, 2)
@@ -160,14 +168,14 @@ def _positions(begin: NDArray[np.float64], step: NDArray[np.float64], side: int)
 
 def _triangles(at: NDArray[np.float64], step: NDArray[np.float64], side: int, device: torch.device) -> Tensor:
     """Weigh the source pixels of every output pixel along each axis: (N, 2, side, side), rows sum to 1."""
-    width = torch.from_numpy(np.maximum(np.abs(step), 1)).float().to(device)[:, :, None, None]
-    centre = torch.from_numpy(at).float().to(device)[..., None]
+    width = onto(np.maximum(np.abs(step), 1).astype(np.float32), device)[:, :, None, None]
+    centre = onto(at.astype(np.float32), device)[..., None]
     weights = (1 - (centre - torch.arange(side, device=device)).abs() / width).clamp_(min=0)
     return weights.div_(weights.sum(-1, keepdim=True))
 
 
 def _rotated(x: Tensor, degrees: NDArray[np.float64]) -> Tensor:
-    angle = torch.from_numpy(np.radians(degrees)).float().to(x.device)
+    angle = onto(np.radians(degrees).astype(np.float32), x.device)
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     turn = torch.stack([cos, -sin, zero, sin, cos, zero], 1).view(-1, 2, 3)
     planes = x.permute(0, 3, 1, 2).float()
@@ -177,7 +185,7 @@ def _rotated(x: Tensor, degrees: NDArray[np.float64]) -> Tensor:
 
 def _coloured(x: Tensor, draws: Draws, strength: float, span: Tensor) -> Tensor:
     brightness, contrast, saturation = (
-        torch.from_numpy(strength * _signed(draws[name])).float()[:, None, None, None].to(x.device)
+        onto((strength * _signed(draws[name])).astype(np.float32), x.device)[:, None, None, None]
         for name in ("brightness", "contrast", "saturation")
     )
     mean = x.mean((2, 3), keepdim=True)
@@ -205,7 +213,7 @@ def _square(y: NDArray[np.float64], x: NDArray[np.float64], share: NDArray[np.fl
 
 
 def _vector(values: tuple[float, ...], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=like.device).view(-1, 1, 1)
+    return onto(np.array(values, np.float32), like.device).view(-1, 1, 1)
 
 
 def _signed(draws: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,8 +5,8 @@ Its first layer is no learnt one: it takes the correlations between neighbouring
 3x3 convolutions that begin as the identity, and no shortcuts. All maps of a picture of 32 pixels have even
 sides, and pooling is by maximum: what processors do fastest.
 Input: 32 x 32 colour; any size from 8 pixels.
-Source: Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, sections 3.1 and 3.2; the widths, ReLU in
-place of GELU and the order of norm and pooling are our own (docs/recipes.md).
+Source: Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, sections 3.1 to 3.3; even maps, ReLU in
+place of GELU, the order of norm and pooling and the norms' gains are ours (docs/recipes.md).
 """
 
 from __future__ import annotations

@@ -7,11 +7,14 @@ neural networks; filters of constant length as in the public script airbench94_m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch import Tensor
 
 MOMENTUM = 0.6
 ITERATIONS = 3
