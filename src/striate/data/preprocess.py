@@ -67,7 +67,7 @@ class Preprocess:
         import torch
 
         low, high, mean, std = (
-            torch.tensor(values, dtype=torch.float32, device=batch.device)
+            torch.tensor(values, dtype=torch.float32).to(batch.device, non_blocking=True)
             for values in (self.low, self.high, self.mean, self.std)
         )
         # ((x - low) / (high - low) - mean) / std as one multiplication and one addition.
