@@ -104,8 +104,8 @@ def _new(
     profile: bool,
 ) -> Run:
     """Check, choose, split: from what was asked to a run folder with a whole recipe, then train."""
+    from striate.training import defaults
     from striate.training import task as tasks
-    from striate.training import tune
     from striate.training.step import fitting_model
 
     # What is wrong with the settings is told before time is spent on the data.
@@ -116,7 +116,7 @@ def _new(
     asked, start = start_from(asked, offline=offline, emit=emit)
     source = open_source(asked.data, task=asked.task, group=asked.group, offline=offline, emit=emit)
     seen = survey(source, emit)
-    facts = tune.Facts.of(source, seen)
+    facts = defaults.Facts.of(source, seen)
     if start is None and facts.few:
         told = "or a run of your own, usually beats training from scratch"
         emit(events.Note(f"About {facts.a_class:.0f} pictures a class: --weights imagenet, {told}."))
@@ -125,7 +125,7 @@ def _new(
     known = None if start is None else start.preprocess
     channels = seen.channels if known is None else known_channels(known, seen.channels)
     measure = _step_measure(source, channels, own_model)
-    recipe, choices = tune.choose(asked, facts, measure, known)
+    recipe, choices = defaults.choose(asked, facts, measure, known)
     for choice in choices:
         emit(choice)
     assert recipe.size is not None

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 def computing(precision: str, device: str) -> torch.autocast | contextlib.nullcontext[None]:
-    """Compute in bfloat16 where it is safe to (autocast), or plainly in float32."""
-    if precision == "bfloat16":
+    """Compute in 16 bits where it is safe to (autocast), or plainly in float32; float16 only on a GPU."""
+    if precision.startswith("bfloat16"):
         return torch.autocast(device, torch.bfloat16)
+    if precision == "float16" and device == "cuda":
+        return torch.autocast(device, torch.float16)
     return contextlib.nullcontext()
 
 

@@ -1,8 +1,9 @@
 """Everything that was asked of a run, flat and frozen.
 
 The command line's flags, the keys of ``recipe.toml``, the defaults and their help all come from this one
-class. ``None`` means "choose for me": :mod:`striate.training.defaults` fills it in from the
-data, :mod:`striate.training.tune` what only makes it faster, by measuring; the run folder's ``recipe.toml`` then holds no ``None``.
+class. ``None`` means "choose for me": :mod:`striate.training.defaults` fills it in from the data, and
+:mod:`striate.training.tune` what only makes a step faster, by measuring. The run folder's ``recipe.toml``
+then holds no ``None``.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Recipe:
     threads: Annotated[int, Ge(1)] | None = None
     """Processor threads of a step; what is left of the cores prepares the next batch."""
     layout: Literal["channels_last", "contiguous"] | None = None
-    """How pictures and kernels lie in memory: the channels of a pixel, or the pixels of a channel together."""
+    """How pictures lie in memory: the channels of a pixel together, or the pixels of a channel."""
     fused: bool | None = None
     """Update all weights in one pass over memory."""
     compile: bool | None = None

@@ -1,1 +1,1 @@
-"""Training: the step, the loop, what is predicted (task), and what follows from the data (tune)."""
+"""Training: the step, the loop, what is predicted (task), what follows from the data (defaults)."""

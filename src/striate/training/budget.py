@@ -8,9 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from striate.events import Emit, Note
-from striate.training import optim
-from striate.training.small_maps import matrix_products
-from striate.training.step import training_step
+from striate.training.stepper import stepper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,14 +26,12 @@ def seconds_per_step(model: nn.Module, task: Task, make: Callable[[], Batch], re
     make: gives a batch; its cost counts.
     """
     copied = copy.deepcopy(model)
-    optimiser = optim.optimizer(copied, recipe, next(copied.parameters()).device)
-    precision = recipe.precision or "float32"
     times: list[float] = []
-    with matrix_products(copied, make().inputs):
+    with stepper(copied, task, recipe, make().inputs) as train:
         while len(times) < 4 or (len(times) < 10 and sum(times) < 2):
             started = time.perf_counter()
-            loss, _ = training_step(copied, task, make(), optimiser, precision=precision, clip=recipe.clip)
-            loss.item()
+            loss, _ = train(make())
+            loss.item()  # waits for the device
             times.append(time.perf_counter() - started)
     return statistics.median(times[1:])  # the first step prepares the kernels
 

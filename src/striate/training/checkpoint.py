@@ -35,10 +35,10 @@ class State:
     stopped: bool = False
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    scaler: dict[str, Any] = field(default_factory=dict)  # of float16's losses
 
     def count(self, loss: float, hits: float, pictures: int) -> None:
-        """Take note of an update: sums of the batch's losses and metric."""
-        self.step += 1
+        """Take note of a batch: sums of its losses and metric."""
         self.loss += loss
         self.hits += hits
         self.seen += pictures

@@ -16,24 +16,25 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from striate.data.batches import Batch, Batches, ahead
 from striate.errors import Diverged, Interrupted
 from striate.events import Emit, Epoch, Step
 from striate.runs import weights
-from striate.training import checkpoint, optim
+from striate.training import checkpoint, machine, optim
 from striate.training.checkpoint import Pace, State, Tensors
+from striate.training.defaults import fast
 from striate.training.evaluate import evaluate
 from striate.training.schedule import rate
-from striate.training.small_maps import matrix_products
-from striate.training.step import drawing, training_step
+from striate.training.step import key
+from striate.training.stepper import lay, stepper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
-    import torch
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from striate.training.budget import Budget
     from striate.training.task import Task
     from striate.training.transfer import Fitted
+
+
+SECONDS_BETWEEN_LOOKS = 0.5  # at the losses on a device that computes on its own; each look waits for it
 
 
 @dataclass
@@ -104,16 +108,31 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     Raises Diverged when the loss is no number any more, Interrupted after Ctrl-C; both leave a run
     that can be resumed and whose model.safetensors holds the last good weights.
     """
-    recipe, tensors, batches, pace = job.recipe, job.tensors(), job.batches(), Pace()
+    recipe, batches, pace = fast(job.recipe), job.batches(), Pace()
     assert recipe.steps is not None
     assert recipe.lr is not None
+    assert recipe.threads is not None
+    lay(job.model, recipe)
+    tensors = job.tensors()
     path = job.run.path / "checkpoint" / "state.safetensors"
     resume = resume and path.exists()
     state = checkpoint.restore(path, tensors) if resume else State(steps=recipe.steps)
     began = time.monotonic() - state.seconds
+    unread: list[tuple[Tensor, Tensor, int]] = []  # loss, metric and pictures of steps not looked at yet
+    looked = 0.0
 
     def prepare(step: int) -> Batch:
         return batches.at(*divmod(step, batches.steps))
+
+    def read() -> None:
+        sums = torch.stack([torch.stack(told) for *told, _ in unread]).tolist()  # waits for the device
+        for step, ((loss, hits), (*_, pictures)) in enumerate(
+            zip(sums, unread, strict=True), state.step - len(unread)
+        ):
+            if not math.isfinite(loss):
+                raise _diverged(job, step, path)
+            state.count(loss, hits, pictures)
+        unread.clear()
 
     def save() -> None:
         started = time.monotonic()
@@ -132,8 +151,15 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
             _end_epoch(job, state, tensors, 0.0, time.monotonic() - began, emit)
             save()
     job.model.train()
-    workers = 0 if job.device.type == "cpu" else 2
-    with _interrupts() as interrupted, matrix_products(job.model, prepare(0).inputs):
+    # Cores that the step does not use prepare the next batch.
+    workers = 2 if job.device.type != "cpu" else max(0, min(1, machine.cores() - recipe.threads))
+    with (
+        _interrupts() as interrupted,
+        torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+        stepper(job.model, job.task, recipe, prepare(0).inputs, tensors.optimiser) as train,
+    ):
+        if state.scaler:
+            train.scaler.load_state_dict(state.scaler)
         for batch in ahead(prepare, itertools.count(state.step), workers):
             if state.step >= state.steps or state.stopped:
                 break
@@ -142,16 +168,17 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
             for group in tensors.optimiser.param_groups:
                 group["lr"] = lr * group["share"]
 
-            with drawing(recipe.seed, state.step):
-                loss, hits = training_step(
-                    job.model, job.task, batch, tensors.optimiser, precision=job.precision, clip=recipe.clip
-                )
-            if not math.isfinite(loss.item()):
-                raise _diverged(job, state.step, path)
+            key(recipe.seed, state.step)
+            unread.append((*train(batch), len(batch.targets)))
+            state.step += 1
             if tensors.average is not None:
                 tensors.average.update_parameters(job.model)
 
-            state.count(loss.item(), hits.item(), len(batch.targets))
+            ends = state.step % batches.steps == 0 or state.step == state.steps or interrupted.is_set()
+            if job.device.type != "cpu" and not ends and time.monotonic() - looked < SECONDS_BETWEEN_LOOKS:
+                continue
+            read()
+            looked = time.monotonic()
             if budget is not None:
                 state.steps = budget.replan(state.step, state.steps)
             emit(_progress(job, state, batches.steps, time.monotonic() - began, budget))
@@ -161,6 +188,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
                 except Diverged as error:  # the last update broke the weights
                     raise _diverged(job, state.step - 1, path) from error
             if pace.due() or state.step == state.steps or state.stopped or interrupted.is_set():
+                state.scaler = train.scaler.state_dict()
                 save()
             if interrupted.is_set():
                 job.keep(tensors.kept.state_dict())

@@ -58,7 +58,8 @@ def optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> Optimiz
         for decays in (True, False)
         for share in sorted(set(shares.values()))
     ]
-    fused = {"fused": True} if recipe.optimizer in FUSED and device.type in {"cpu", "cuda"} else {}
+    able = recipe.optimizer in FUSED and device.type in {"cpu", "cuda"}
+    fused = {"fused": recipe.fused is not False} if able else {}
     return rule([group for group in groups if group["params"]], lr=recipe.lr, **settings, **fused)
 
 

@@ -27,17 +27,33 @@ if TYPE_CHECKING:
 def training_step(
     model: nn.Module, task: Task, batch: Batch, optimiser: Optimizer, *, precision: str, clip: float
 ) -> tuple[Tensor, Tensor]:
-    """Update the weights once.
+    """Update the weights once: the step in its plainest form; :mod:`.stepper` has the fast ones.
 
-    model: may return a tuple in training: its output, then those of auxiliary classifiers, whose losses count
-    `auxiliary_weight` each, an attribute of the model (0.3 without it; Szegedy et al. 2015, section 5).
-    clip: longest gradient allowed (its norm), 0 for any.
-    Returns (loss, metric) of the first output, each the sum over the batch, on the batch's device: what
-    validation measures, too.
+    clip: longest gradient allowed (its norm), 0 for any.  What else goes in and comes out: :func:`forward`.
+    """
+    optimiser.zero_grad(set_to_none=True)
+    with computing(precision, batch.inputs.device.type):
+        total, told = forward(model, model, task, batch)
+    total.backward()  # type: ignore[no-untyped-call]
+    if clip:
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimiser.step()
+    return told
+
+
+def forward(
+    runs: nn.Module, model: nn.Module, task: Task, batch: Batch
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Compute what a step goes backward from.
+
+    runs: the network as it computes, which may be another form of ``model``; in training it may return a
+    tuple: its output, then those of auxiliary classifiers, whose losses count `auxiliary_weight` each, an
+    attribute of the model (0.3 without it; Szegedy et al. 2015, section 5).
+    Returns the mean loss, and (loss, metric) of the first output, each the sum over the batch, on the
+    batch's device: what validation measures, too.   Raises ModelError where the network does.
     """
     try:
-        with computing(precision, batch.inputs.device.type):
-            returned = model(batch.inputs)
+        returned = runs(batch.inputs)
         every = returned if isinstance(returned, tuple) else (returned,)
         outputs, *auxiliary = [output.float() for output in every]
     except Exception as error:
@@ -49,13 +65,8 @@ def training_step(
     total = losses.mean()
     for output in auxiliary:
         total = total + getattr(model, "auxiliary_weight", 0.3) * _losses(task, output, batch).mean()
-    optimiser.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    if clip:
-        nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimiser.step()
     with torch.no_grad():
-        return losses.sum(), task.hits(outputs, batch.targets).sum()
+        return total, (losses.sum(), task.hits(outputs, batch.targets).sum())
 
 
 def _losses(task: Task, outputs: Tensor, batch: Batch) -> Tensor:
@@ -69,8 +80,20 @@ def _losses(task: Task, outputs: Tensor, batch: Batch) -> Tensor:
 def drawing(seed: int, step: int) -> Iterator[None]:
     """Key the draws inside a network (dropout) to (seed, step), and leave torch's generator as it was."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed((seed * 1_000_003 + step) % 2**63)
+        key(seed, step)
         yield
+
+
+def key(seed: int, step: int) -> None:
+    """Set torch's generators to where the draws of (seed, step) begin.
+
+    It costs a hundredth of torch.manual_seed. The caller puts the generators back, as :func:`drawing` does.
+    """
+    number = (seed * 1_000_003 + step) % 2**63
+    for generator in (torch.default_generator, *torch.cuda.default_generators):
+        generator.manual_seed(number)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(number)
 
 
 def fitting_model(
