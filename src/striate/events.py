@@ -44,6 +44,31 @@ class Choice(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """A setting that was measured.
+
+    seconds: of a step.   times: as fast as the best before it.   error: of its gradient, relative to
+    float32's.   verdict: "taken", why it was dropped, or "" where it was no gain. None is "not measured".
+    """
+
+    setting: str
+    value: str
+    seconds: float | None
+    times: float | None
+    error: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned(Event):
+    """What was tried to make a step faster; ``times`` as fast as the start is what was chosen."""
+
+    tries: tuple[Tried, ...]
+    times: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Working(Event):
     """Progress of anything countable that is not training (reading, downloading)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import platform
 import shlex
@@ -26,7 +27,7 @@ from striate.files import write_csv, write_json, write_text
 from striate.runs import recipe as recipes
 from striate.runs.folder import Run, check_free, new_folder
 from striate.runs.load import load, preprocess_of
-from striate.runs.recipe import Recipe
+from striate.runs.recipe import SPEED, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,6 +73,8 @@ def train(
             )
         return _resume(load(resume, trust=trust, model=own_model), started, offline, emit, profile=profile)
     asked = whole(data, recipe, given)
+    if isinstance(recipe, (str, Path)) and asked.threads is not None:
+        _announce(Path(recipe).parent, emit)
     if asked.folds is not None and asked.fold is None:
         raise RecipeError(
             f"{asked.folds} folds are {asked.folds} runs, and this makes one.",
@@ -90,6 +93,8 @@ def whole(data: str | Path | None, recipe: Recipe | str | Path | None, given: Ma
     for longer, shorter in (("minutes", ("steps",)), ("epochs", ("steps", "minutes"))):
         if longer in given:
             changes = dict.fromkeys(shorter) | changes
+    if given.get("tune", "off") != "off":  # what a recipe holds of the speed settings is measured anew
+        changes = dict.fromkeys(SPEED) | changes
     return asked.replace(**changes)
 
 
@@ -155,6 +160,8 @@ def _new(
     name = f"{piece(source.name)}-{piece(str(recipe.model))}"
     run = Run(new_folder(out, name), trusted=True, given_model=own_model)
     job = _job(run, recipe, pictures, preprocess)
+    choices += _tune(job, started, emit)
+    recipe = job.recipe
     choices += begin(job, start, pictures.source.classes, emit)
     budget = None
     if job.begun is not None and recipe.freeze == "body" and str(job.augment) == "off":
@@ -177,8 +184,6 @@ def _new(
 
 def _resume(run: Run, started: float, offline: bool, emit: Emit, *, profile: bool) -> Run:
     """Go on with an unfinished run, on the same data."""
-    import torch
-
     info, recipe = run.info, run.recipe
     if info["status"] == "finished":
         emit(events.Note(f"{run.path} is already finished; nothing to do."))
@@ -194,13 +199,13 @@ def _resume(run: Run, started: float, offline: bool, emit: Emit, *, profile: boo
     pictures = _prepare(source, seen, preprocess, recipe, emit)
     for left in run.path.rglob(".*.tmp"):  # by a process that was killed while it wrote
         left.unlink(missing_ok=True)
+    _announce(run.path, emit)
+    if recipe.threads is None:  # a run from before they were a setting
+        recipe = recipe.replace(threads=info["hardware"]["threads"])
     job = _job(run, recipe, pictures, preprocess)
     saved = (run.path / "checkpoint" / "state.safetensors").exists()
     begin(job, None if saved else start_from(recipe, offline=offline, emit=emit)[1], source.classes, emit)
     emit(events.Note(f"Going on with {run.path}."))
-    threads = info["hardware"]["threads"]
-    if torch.get_num_threads() != threads:
-        emit(events.Warned(f"The run was begun with {threads} threads: its end will differ by rounding."))
     return _fit(job, pictures, info, started, emit, resume=True, profile=profile)
 
 
@@ -260,6 +265,41 @@ def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -
             recipe.model, small=recipe.stem == "small", classes=pictures.source.classes, preprocess=preprocess
         ),
     )
+
+
+def _tune(job: Job, started: float, emit: Emit) -> list[events.Choice]:
+    """Fill the job's settings of speed by measuring, and tell what came out."""
+    from striate.training.tune import tuned
+
+    recipe, batches, steps, seconds = job.recipe, job.batches(), job.recipe.steps, None
+    if steps is None and recipe.minutes is not None:
+        seconds = recipe.minutes * 60 - (time.monotonic() - started)
+    elif steps is None:
+        steps = (recipe.epochs or 1) * batches.steps
+    job.recipe, table, choices = tuned(
+        job.model, job.task, batches.at(0, 0), recipe, steps=steps, seconds=seconds
+    )
+    for event in [] if table is None else [table, *choices]:
+        emit(event)
+    return choices
+
+
+def _announce(run: Path, emit: Emit) -> None:
+    """Say so where a run's settings of speed were chosen on another machine."""
+    from striate.training import machine
+
+    try:
+        there = json.loads((run / "run.json").read_text(encoding="utf-8"))["machine"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if there != machine.describe():
+        name = " ".join(f"{there.get(key, '')}" for key in ("processor", "instructions"))
+        emit(
+            events.Warned(
+                f"The speed settings were chosen on another machine ({name}, {there.get('cores')} cores) and "
+                "are kept; results differ by rounding. In a new run, --tune auto measures here."
+            )
+        )
 
 
 def _plan(job: Job, seconds: float, emit: Emit) -> tuple[Budget, events.Choice]:
@@ -402,6 +442,8 @@ def _info(job: Job, pictures: Pictures, choices: Sequence[events.Choice]) -> dic
     """Gather what run.json says from the start."""
     import torch
 
+    from striate.training import machine
+
     source = pictures.source
     return {
         "run": job.run.path.name,
@@ -425,6 +467,7 @@ def _info(job: Job, pictures: Pictures, choices: Sequence[events.Choice]) -> dic
         "check": pictures.check.json(),
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in ("striate", "torch", "numpy", "pillow")},
+        "machine": machine.describe(),
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),

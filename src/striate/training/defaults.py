@@ -201,7 +201,8 @@ def fast(recipe: Recipe) -> Recipe:
         "kernels": "striate",
         "heap": "system",
     }
-    return recipe.replace(**{name: usual[name] for name in SPEED if getattr(recipe, name) is None})
+    missing = {name: usual[name] for name in SPEED if getattr(recipe, name) is None}
+    return recipe.replace(**missing) if missing else recipe
 
 
 def _stem(model: str, facts: Facts) -> tuple[str, str]:
