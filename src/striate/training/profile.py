@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
-import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,8 @@ import torch
 
 from striate.data.augment import Augment
 from striate.data.batches import ahead
-from striate.errors import ModelError
-from striate.summary.inspect import inspect
 from striate.training import machine, optim
+from striate.training.roofline import inspected, least
 from striate.training.small_maps import matrix_products
 from striate.training.step import training_step
 from striate.training.watch import Watch, watched
@@ -24,12 +22,11 @@ from striate.training.watch import Watch, watched
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import nn
     from torch.optim import Optimizer
 
     from striate.data.batches import Batch
     from striate.runs.recipe import Recipe
-    from striate.summary.result import Inspected, Layer
+    from striate.summary.result import Inspected
     from striate.training.loop import Job
     from striate.training.machine import Limits
     from striate.training.watch import Part
@@ -141,14 +138,6 @@ def profile(job: Job) -> Profile:
     return dataclasses.replace(found, advice=advice(found, job.recipe))
 
 
-def inspected(model: nn.Module, shape: tuple[int, ...], batch: int) -> Inspected | None:
-    """Count what each layer computes and moves; None for a network that cannot be followed."""
-    try:
-        return inspect(model, shape, batch=batch)
-    except ModelError:
-        return None
-
-
 def summed(
     taken: Sequence[Mapping[Part, float]],
     counted: Inspected | None,
@@ -175,7 +164,7 @@ def summed(
                 ", ".join(dict.fromkeys(layer.kind for layer in own)),
                 mean["forward", name],
                 backward,
-                sum(_least(layer, counted, limits, dtype, backward=backward > 0) for layer in own)
+                sum(least(layer, counted, limits, dtype, backward=backward > 0) for layer in own)
                 if counted is not None and own
                 else None,
                 any(layer.multiply_adds for layer in own),
@@ -196,27 +185,6 @@ def summed(
         layers=tuple(rows),
         limits=limits,
     )
-
-
-def _least(layer: Layer, counted: Inspected, limits: Limits, dtype: str, *, backward: bool) -> float:
-    """Give the seconds that the limits allow a layer, if each value is read once and written once.
-
-    Forward reads the input and writes the output; backward reads both again, or their gradients, and writes
-    the gradient of the input, which the first layer does not owe. Weights are read twice and their gradient
-    is written.
-    """
-    if not (layer.multiply_adds or layer.other_operations or layer.memory.inference):
-        return 0.0  # a view
-    sources = [counted.input if i < 0 else counted.layers[i].output for i in layer.inputs]
-    read, made = sum(map(math.prod, sources)), math.prod(layer.output)
-    first = set(layer.inputs) == {-1}
-    values, ways = read + made, 1
-    if backward:
-        values, ways = values + made + (1 if first else 2) * read, 2 if first else 3
-    moved = (counted.batch * values + (1 + 2 * backward) * layer.parameters) * (
-        4 if dtype == "float32" else 2
-    )
-    return limits.least(2 * layer.multiply_adds * counted.batch * ways, moved, dtype)
 
 
 def _moved(optimiser: Optimizer) -> int:
