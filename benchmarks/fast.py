@@ -333,7 +333,8 @@ def airbench(data: Data, epochs: float, seed: int) -> None:
 
     def views(model: nn.Module, x: Tensor) -> Tensor:
         def both(x: Tensor) -> Tensor:
-            return (model(x) + model(x.flip(3))) / 2
+            sides: Tensor = model(x) + model(x.flip(3))
+            return sides / 2
 
         wide = F.pad(x, (1, 1, 1, 1), mode="reflect")
         mean: Tensor = both(x) / 2 + both(wide[:, :, :32, :32]) / 4 + both(wide[:, :, 2:, 2:]) / 4
