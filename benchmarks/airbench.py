@@ -91,24 +91,24 @@ def with_trials(code: str, runs: int) -> str:
 
 
 def results(printed: str) -> list[Result]:
-    """Read a script's table: the last two columns of each trial's line of `eval`; the first is its warm-up."""
+    """Read a script's table: the last two columns of each trial's line of `eval`."""
     cells = [[cell.strip() for cell in line.strip("| \n").split("|")] for line in printed.splitlines()]
     lines = [row for row in cells if "eval" in row]
-    return [(float(row[-2]), float(row[-1])) for row in lines][1:]
+    return [(float(row[-2]), float(row[-1])) for row in lines]
 
 
 def theirs(script: Path, pictures: Pictures, runs: int) -> list[Result]:
-    """Run a public script on the same pictures."""
+    """Run a public script on the same pictures, with a trial more than is counted: one for warming up."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         put_where_scripts_look(pictures, folder)
         (folder / script.name).write_text(
-            with_trials(script.read_text(encoding="utf-8"), runs), encoding="utf-8"
+            with_trials(script.read_text(encoding="utf-8"), runs + 1), encoding="utf-8"
         )
         done = subprocess.run(
             [sys.executable, script.name], cwd=folder, check=True, capture_output=True, text=True
         )
-    return results(done.stdout)
+    return results(done.stdout)[-runs:]
 
 
 def row(name: str, found: list[Result]) -> str:
