@@ -23,7 +23,7 @@ from striate.data.batches import Batch, Batches, ahead
 from striate.errors import Diverged, Interrupted
 from striate.events import Emit, Epoch, Step
 from striate.runs import weights
-from striate.training import checkpoint, machine, optim
+from striate.training import checkpoint, convolution, machine, optim
 from striate.training.checkpoint import Pace, State, Tensors
 from striate.training.defaults import fast
 from striate.training.evaluate import evaluate
@@ -111,7 +111,6 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     recipe, batches, pace = fast(job.recipe), job.batches(), Pace()
     assert recipe.steps is not None
     assert recipe.lr is not None
-    assert recipe.threads is not None
     lay(job.model, recipe)
     tensors = job.tensors()
     path = job.run.path / "checkpoint" / "state.safetensors"
@@ -119,7 +118,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     state = checkpoint.restore(path, tensors) if resume else State(steps=recipe.steps)
     began = time.monotonic() - state.seconds
     unread: list[tuple[Tensor, Tensor, int]] = []  # loss, metric and pictures of steps not looked at yet
-    looked = 0.0
+    looked, plans = 0.0, convolution.from_json(state.plans)
 
     def prepare(step: int) -> Batch:
         return batches.at(*divmod(step, batches.steps))
@@ -151,16 +150,15 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
             _end_epoch(job, state, tensors, 0.0, time.monotonic() - began, emit)
             save()
     job.model.train()
-    # Cores that the step does not use prepare the next batch.
-    workers = 2 if job.device.type != "cpu" else max(0, min(1, machine.cores() - recipe.threads))
     with (
         _interrupts() as interrupted,
         torch.random.fork_rng(devices=range(torch.cuda.device_count())),
-        stepper(job.model, job.task, recipe, prepare(0).inputs, tensors.optimiser) as train,
+        stepper(job.model, job.task, recipe, prepare(0).inputs, tensors.optimiser, plans) as train,
     ):
+        state.plans = convolution.to_json(plans)
         if state.scaler:
             train.scaler.load_state_dict(state.scaler)
-        for batch in ahead(prepare, itertools.count(state.step), workers):
+        for batch in ahead(prepare, itertools.count(state.step), workers(job.device, recipe)):
             if state.step >= state.steps or state.stopped:
                 break
             lr = recipe.lr * state.plateau.factor
@@ -202,6 +200,12 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     job.keep(tensors.kept.state_dict())
     job.recipe = recipe.replace(steps=state.steps)
     return tensors.kept
+
+
+def workers(device: torch.device, recipe: Recipe) -> int:
+    """Count the threads that prepare batches: on cores that the step does not use."""
+    assert recipe.threads is not None
+    return 2 if device.type != "cpu" else max(0, min(1, machine.cores() - recipe.threads))
 
 
 def _end_epoch(job: Job, state: State, tensors: Tensors, lr: float, seconds: float, emit: Emit) -> None:
