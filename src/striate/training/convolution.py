@@ -1,8 +1,9 @@
 """The fastest way to compute each convolution of a training step: chosen by measuring, pass by pass.
 
-Three ways give the same numbers up to rounding: torch's own kernels; windows copied side by side and one large
-matrix product (Chellapilla, Puri and Simard 2006), which wins where maps are small; and Winograd's minimal filtering
-(Lavin and Gray 2016), which multiplies less. Which is fastest depends on the shape, the processor and the pass.
+Three ways give the same numbers up to rounding: torch's own kernels; windows copied side by side and one
+large matrix product (Chellapilla, Puri and Simard 2006), which wins where maps are small; and Winograd's
+minimal filtering (Lavin and Gray 2016), which multiplies less. Which is fastest depends on the shape, the
+processor and the pass.
 """
 
 from __future__ import annotations
@@ -59,10 +60,12 @@ class Torch:
         return F.conv2d(x, weight, stride=g.stride, padding=g.padding)
 
     def to_input(self, gradient: Tensor, x: Tensor, weight: Tensor, g: Geometry) -> Tensor:
-        return self._back(gradient, x, weight, g, [True, False, False])[0]
+        found: Tensor = self._back(gradient, x, weight, g, [True, False, False])[0]
+        return found
 
     def to_weight(self, gradient: Tensor, x: Tensor, weight: Tensor, g: Geometry) -> Tensor:
-        return self._back(gradient, x, weight, g, [False, True, False])[1]
+        found: Tensor = self._back(gradient, x, weight, g, [False, True, False])[1]
+        return found
 
     def _back(self, gradient: Tensor, x: Tensor, weight: Tensor, g: Geometry, mask: list[bool]) -> Any:
         pairs = [g.stride] * 2, [g.padding] * 2, [1, 1]
@@ -126,7 +129,7 @@ def ways(weight: Tensor, g: Geometry) -> list[str]:
 class Convolution(nn.Conv2d):
     """A convolution that computes each pass in its planned way in training; otherwise the one it was.
 
-    Not made but become: ``module.__class__ = Convolution`` and a plan beside it, so that weights keep their names.
+    Not made but become: ``module.__class__ = Convolution`` and a plan beside it, so that weights keep names.
     """
 
     plan: Plan

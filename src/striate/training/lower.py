@@ -1,6 +1,6 @@
-"""A network made ready for fast training steps on a processor: the same weights, the same numbers, less work.
+"""A network made ready for fast training steps on a processor: same weights, same numbers, less work.
 
-Every plain convolution gets the fastest way of each pass (:mod:`striate.training.convolution`); batch normalisation,
+Every plain convolution gets the fastest way of each pass (:mod:`striate.training.convolution`); batch norm,
 the addition of a shortcut and the ReLU after it become one operation where torch.fx can follow the network.
 """
 
@@ -30,8 +30,8 @@ def lowered(model: nn.Module, inputs: Tensor, plans: dict[str, Plan] | None = No
     """Give a module that trains ``model`` faster inside the block; the network is what it was after it.
 
     inputs: (N, C, H, W), a batch as the network will get it.
-    plans: ways of convolutions that are known; what is measured is added. A run keeps them, so that it ends the
-    same when it is resumed.
+    plans: ways of convolutions that are known; what is measured is added. A run keeps them, so that it ends
+    the same when it is resumed.
     """
     if inputs.device.type != "cpu" or inputs.ndim != 4:
         yield model
@@ -112,7 +112,7 @@ class Normalised(nn.Module):
 
 
 def _fused(model: nn.Module) -> nn.Module | None:
-    """Put norms, shortcuts and ReLUs together; None where torch.fx cannot follow the network or nothing is found."""
+    """Put norms, shortcuts and ReLUs together; None where fx cannot follow the network or finds none."""
     was_training, before = model.training, torch.get_rng_state()
     model.train()
     try:
