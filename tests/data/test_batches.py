@@ -119,6 +119,16 @@ def test_pixels_on_the_device_make_the_same_batches(augment: Augment, dtype: str
     assert by_row(resident.at(2, 1)) == by_row(batches(augment, x=x).at(2, 1))
 
 
+def test_resized_keeps_all_but_the_side() -> None:
+    batch = batches(Augment(mixup=0.4)).at(0, 0)
+    smaller = batch.resized(SIDE // 2)
+    assert smaller.inputs.shape == (8, 3, SIDE // 2, SIDE // 2)
+    assert smaller.inputs.mean() == pytest.approx(batch.inputs.mean().item(), abs=0.01)
+    assert smaller.inputs.std() < batch.inputs.std()  # antialiased: noise is averaged
+    assert smaller.targets is batch.targets
+    assert smaller.share is batch.share
+
+
 def test_pixels_go_to_the_device_only_where_it_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
     x = pixels()
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (x.nbytes * 4, x.nbytes * 9))

@@ -93,6 +93,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "ema": 0.9, "dropout": 0.3, "patience": 4, "schedule": "plateau", "clip": 1.0,
         "augment": "shift=0.1,mixup=0.4", "optimizer": "nesterov", "label_smoothing": 0.1,
     },
+    "fast": {
+        "optimizer": "muon", "schedule": "linear", "warmup": 0.0, "early_size": 8,
+        "augment": "alternate,shift=0.1", "tta": "flip",
+    },
     "adadelta": {"optimizer": "adadelta", "lr": 1.0, "schedule": "one-cycle"},
 }  # fmt: skip
 
@@ -173,6 +177,18 @@ def test_patience_stops_and_keeps_the_best(tmp_path: Path, monkeypatch: pytest.M
     kept = fit(job, ignore)
     assert len(job.run.history) == 4
     assert all(torch.equal(v, at_best[k]) for k, v in kept.state_dict().items())
+
+
+def test_early_pictures_are_small(tmp_path: Path) -> None:
+    job, sides = make_job(tmp_path / "run", early_size=8, steps=10), []
+
+    def look(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if job.model.training:
+            sides.append(inputs[0].shape[2])
+
+    job.model[0].register_forward_pre_hook(look)  # type: ignore[index]
+    fit(job, ignore)
+    assert sides[-10:] == [8] * 6 + [12] * 4
 
 
 def test_the_average_is_what_is_kept(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ batches ahead without changing them.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from striate.data import draws, transform
@@ -44,6 +46,11 @@ class Batch:
     partners: Tensor | None
     share: Tensor | None
     index: NDArray[np.intp]
+
+    def resized(self, side: int) -> Batch:
+        """Give the same batch with pictures of another side, antialiased."""
+        smaller = F.interpolate(self.inputs, (side, side), mode="bilinear", antialias=True)
+        return dataclasses.replace(self, inputs=smaller.contiguous(memory_format=torch.channels_last))
 
 
 class Batches:

@@ -46,6 +46,8 @@ class Recipe:
     """Share of the learning rate that the first layer gets; it rises evenly towards the head's."""
     size: Annotated[int, Ge(4), Le(2048)] | None = None
     """Side of the square the network sees, in pixels."""
+    early_size: Annotated[int, Ge(0), Le(2048)] = 0
+    """Side of the pictures in the first 60 % of the steps, fewer pixels for a rough start; 0 is size."""
     fit: Literal["crop", "pad", "squash"] | None = None
     """How a picture becomes square: cut the longer side, add borders, or change its proportions."""
     epochs: Annotated[int, Ge(1)] | None = None

@@ -27,7 +27,7 @@ from striate.training import checkpoint, convolution, machine, optim
 from striate.training.checkpoint import Pace, State, Tensors
 from striate.training.defaults import fast
 from striate.training.evaluate import evaluate
-from striate.training.schedule import rate
+from striate.training.schedule import rate, side
 from striate.training.step import key
 from striate.training.stepper import lay, stepper
 
@@ -121,7 +121,8 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     looked, plans = 0.0, convolution.from_json(state.plans)
 
     def prepare(step: int) -> Batch:
-        return batches.at(*divmod(step, batches.steps))
+        batch, smaller = batches.at(*divmod(step, batches.steps)), side(recipe.early_size, step / state.steps)
+        return batch.resized(smaller) if smaller else batch
 
     def read() -> None:
         sums = torch.stack([torch.stack(told) for *told, _ in unread]).tolist()  # waits for the device
