@@ -1,9 +1,9 @@
 """What each command does, as a function; the command line only parses and prints."""
 
 from striate.api.fit import train
-from striate.api.look import check, inspect, models
+from striate.api.look import bench, check, inspect, models
 from striate.api.several import train_several
 from striate.api.use import evaluate, predict
 from striate.runs.load import load
 
-__all__ = ["check", "evaluate", "inspect", "load", "models", "predict", "train", "train_several"]
+__all__ = ["bench", "check", "evaluate", "inspect", "load", "models", "predict", "train", "train_several"]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from striate.events import Emit
     from striate.runs.folder import Run
     from striate.summary.result import Inspected
+    from striate.training.bench import Bench
 
 
 def check(
@@ -92,6 +93,24 @@ def inspect(
         except ModelError as error:
             raise asked.explain(error) from error
         return real.measured(found, asked.build(), asked.pictures) if measure else found
+
+
+def bench(
+    network: str | None = None,
+    *,
+    minutes: float = 14.0,
+    compiled: bool = False,
+    emit: Emit = events.ignore,
+) -> Bench:
+    """Measure this machine, the operators of some networks, and our training step against PyTorch's.
+
+    network: one of those that are measured, by name; by default all five.   minutes: for all of it, about.
+    compiled: let PyTorch compile its fastest setting, too.
+    Raises RecipeError for an unknown network.
+    """
+    from striate.training import bench as measured
+
+    return measured.bench(measured.find(network), minutes * 60, emit, compiled=compiled)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ COMMANDS = {
     "data": "Check a data set: counts, sizes, unreadable files, duplicates.",
     "predict": "Predict pictures with a run.",
     "evaluate": "Measure a run on labelled pictures.",
+    "bench": "Measure this machine, and a training step against bare PyTorch.",
 }
 # Given as text, so that a command's file is imported only when its help or the command itself is asked for.
 for _order, (_name, _help) in enumerate(COMMANDS.items()):

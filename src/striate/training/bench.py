@@ -27,9 +27,9 @@ from striate.models import registry
 from striate.runs.recipe import SPEED, Recipe
 from striate.training import machine
 from striate.training import task as tasks
-from striate.training.defaults import fast
 from striate.training.operators import Operator, operators
 from striate.training.stepper import built, placed
+from striate.training.tune import tuned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 ROUNDS, MOST = 5, 21  # of the long comparison: at least, and at most
 TURN = 0.15  # seconds of a turn, or one step
 NEAR, FINALISTS = 1.15, 2  # PyTorch settings this near to the fastest stay, but so many at most
+LONG = 3600.0  # seconds of the training that our settings are chosen for
 HOPELESS = 2.0  # times as slow as the fastest so far: not timed twice
 
 
@@ -86,10 +87,10 @@ def find(name: str | None) -> list[Network]:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a PyTorch user can set about a step; bfloat16 is autocast."""
+    """What a PyTorch user can set about a step; bf16 is autocast."""
 
     channels_last: bool = False
-    bfloat16: bool = False
+    bf16: bool = False
     fused: bool = False
     compile: bool = False
 
@@ -234,7 +235,7 @@ class Bare:
 
     def __call__(self) -> None:
         """Do a step."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.setting.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.setting.bf16):
             loss = F.cross_entropy(self.model(self.x), self.batch.targets)
         self.rule.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -243,17 +244,20 @@ class Bare:
 
 @contextlib.contextmanager
 def ours(network: Network) -> Iterator[tuple[Side, Recipe]]:
-    """Give our step on the same batch, as ``striate train`` would choose it, and the recipe that says so."""
+    """Give our step on the same batch, in the settings that a long ``striate train`` chooses here."""
     model, batch = seeded(network), batch_of(network)
-    task = tasks.untrained("classification", tuple(map(str, range(network.classes))))
-    recipe = fast(
-        Recipe(
-            batch=network.batch, optimizer="momentum", lr=0.01, weight_decay=0.0, label_smoothing=0.0,
-            device="cpu",
-        )
-    )  # fmt: skip
     inputs = batch.inputs.contiguous(memory_format=torch.channels_last)  # as data.batches makes them
     batch = dataclasses.replace(batch, inputs=inputs)
+    task = tasks.untrained("classification", tuple(map(str, range(network.classes))))
+    asked = Recipe(
+        batch=network.batch,
+        optimizer="momentum",
+        lr=0.01,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        device="cpu",
+    )
+    recipe, *_ = tuned(model, task, batch, asked, steps=None, seconds=LONG)
     with built(model, task, recipe, inputs) as step:
         yield Side(partial(step, batch), partial(placed, recipe), recipe.heap != "system"), recipe
 
