@@ -6,16 +6,19 @@ import csv
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pytest
+
+import striate
 from striate.cli.main import main
 from striate.cli.predict import lines
+from striate.runs import predict as predicting
 from striate.runs.predict import Prediction
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
 CAT = Prediction("photos/a.jpg", "cat", 0.9312, (("cat", 0.9312), ("dog", 0.0688)))
 PRICE = Prediction("photos/b.jpg", 12.3456)
@@ -90,3 +93,16 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_predicted(
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 1
     assert captured.err.startswith(f"Left out {tmp_path / 'broken.png'}: ")
+
+
+def test_many_pictures_get_the_answers_that_few_get(trained: Path) -> None:
+    run = striate.load(trained)
+    many = list(np.random.default_rng(0).integers(0, 256, (predicting.MANY, 12, 12, 3), np.uint8))
+    found = run.predict(many, batch=48)
+    assert "fastest" in vars(run)
+    few = striate.load(trained)
+    for picture, of_many in zip(many[:5], found, strict=False):
+        (alone,) = few.predict(picture)
+        assert alone.label == of_many.label
+        assert alone.probability == pytest.approx(of_many.probability, abs=1e-5)
+    assert "fastest" not in vars(few)  # a few pictures are not worth the search

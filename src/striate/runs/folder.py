@@ -105,6 +105,16 @@ class Run:
 
         return model_of(self)
 
+    @cached_property
+    def fastest(self) -> torch.nn.Module:
+        """The trained network in the form that answers fastest here, the answers the same within rounding.
+
+        Chosen by measuring when it is first asked for; later changes of ``model``'s weights do not reach it.
+        """
+        from striate.runs.load import fastest_of
+
+        return fastest_of(self)
+
     def predict(self, pictures: Any, batch: int = 64) -> list[Prediction]:
         """Say what pictures show: paths, PIL pictures or arrays (H, W[, C]), one, a list or (N, H, W, C).
 

@@ -16,6 +16,8 @@ from striate.runs.folder import Run
 if TYPE_CHECKING:
     import torch
 
+TRIED = 8  # pictures that the forms of a network are measured on
+
 
 def load(path: str | Path, *, trust: bool = False, model: Any = None) -> Run:
     """Open a run folder.
@@ -81,6 +83,20 @@ def model_of(run: Run) -> torch.nn.Module:
     tensors, _ = weights.read(path)
     weights.fill(model, tensors, path)
     return model.to("cpu", memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+
+
+def fastest_of(run: Run) -> torch.nn.Module:
+    """Give the run's network in its fastest form, found on a few made-up pictures of the run's size."""
+    import torch
+
+    from striate.runs.fused import fastest
+
+    preprocess = preprocess_of(run)
+    pictures = torch.randn(
+        (TRIED, preprocess.channels, preprocess.size, preprocess.size),
+        generator=torch.Generator().manual_seed(0),  # mean 0 and variance 1, as normalised pictures have them
+    )
+    return fastest(run.model, pictures, precision=run.precision)
 
 
 def preprocess_of(run: Run) -> Preprocess:
