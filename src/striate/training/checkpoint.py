@@ -35,6 +35,7 @@ class State:
     stopped: bool = False
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    plans: dict[str, dict[str, str]] = field(default_factory=dict)  # of convolutions, by shape
     scaler: dict[str, Any] = field(default_factory=dict)  # of float16's losses
 
     def count(self, loss: float, hits: float, pictures: int) -> None:

@@ -17,7 +17,7 @@ from torch import nn
 from striate.runs.forward import computing
 from striate.training import heap, optim
 from striate.training.defaults import fast
-from striate.training.small_maps import matrix_products
+from striate.training.lower import lowered
 from striate.training.step import forward
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from striate.data.batches import Batch
     from striate.runs.recipe import Recipe
+    from striate.training.convolution import Plan
     from striate.training.task import Task
 
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -37,15 +38,21 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # noqa: SL
 
 @contextlib.contextmanager
 def stepper(
-    model: nn.Module, task: Task, recipe: Recipe, inputs: Tensor, optimiser: Optimizer | None = None
+    model: nn.Module,
+    task: Task,
+    recipe: Recipe,
+    inputs: Tensor,
+    optimiser: Optimizer | None = None,
+    plans: dict[str, Plan] | None = None,
 ) -> Iterator[Step]:
     """Give the function that updates the weights once, as fast as the recipe's settings make it.
 
     model: its parameters are updated, its layout becomes the recipe's.   inputs: pictures as it will get
-    them.   optimiser: the recipe's own rule without it.   Threads and heap are the process's own again after
-    the block, and so are the model's kernels. Settings that are None are those of :func:`.defaults.fast`.
+    them.   optimiser: the recipe's own rule without it.   plans: as :func:`.lowered` takes them.
+    Threads and heap are the process's own again after the block, and so are the model's kernels. Settings
+    that are None are those of :func:`.defaults.fast`.
     """
-    with placed(recipe), built(model, task, recipe, inputs, optimiser) as step:
+    with placed(recipe), built(model, task, recipe, inputs, optimiser, plans) as step:
         yield step
 
 
@@ -66,7 +73,12 @@ def placed(recipe: Recipe) -> Iterator[None]:
 
 @contextlib.contextmanager
 def built(
-    model: nn.Module, task: Task, recipe: Recipe, inputs: Tensor, optimiser: Optimizer | None = None
+    model: nn.Module,
+    task: Task,
+    recipe: Recipe,
+    inputs: Tensor,
+    optimiser: Optimizer | None = None,
+    plans: dict[str, Plan] | None = None,
 ) -> Iterator[Step]:
     """Do the rest of :func:`stepper`: what belongs to this network alone."""
     recipe = fast(recipe)
@@ -75,7 +87,8 @@ def built(
         low = Low(model) if recipe.precision == "bfloat16-master" else None
         runs: Any = model if low is None else low.model
         if recipe.kernels == "striate":
-            stack.enter_context(matrix_products(runs, inputs if low is None else inputs.bfloat16()))
+            with computing(recipe.precision or "float32", inputs.device.type):  # plans are for these numbers
+                runs = stack.enter_context(lowered(runs, inputs, plans))
         if recipe.compile:
             runs = torch.compile(runs)
         rule = optimiser or optim.optimizer(model, recipe, inputs.device)
