@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from striate.runs.recipe import Recipe
-from striate.training.muon import Muon, orthogonal
+from striate.training.muon import ITERATIONS, A, B, C, Muon, orthogonal
 from striate.training.optim import BESIDE_MUON, optimizer
 
 
@@ -23,6 +23,17 @@ def test_singular_values_become_about_one_and_directions_stay(shape: tuple[int, 
     assert after.min() > 0.5
     assert after.max() < 1.5
     assert torch.allclose(u @ after.diag() @ v, turned, atol=1e-10)
+
+
+def test_it_is_the_published_iteration_in_float32_too() -> None:
+    for shape in ((64, 576), (576, 64)):
+        matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(0)) @ torch.diag(
+            torch.logspace(0, -3, shape[1])  # directions of very different lengths
+        )
+        x = matrix.double() / matrix.double().norm()
+        for _ in range(ITERATIONS):
+            x = A * x + B * x @ x.T @ x + C * x @ x.T @ x @ x.T @ x
+        assert (orthogonal(matrix) - x).norm() < 1e-3 * x.norm()
 
 
 def _filters() -> nn.Parameter:

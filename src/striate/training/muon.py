@@ -82,14 +82,16 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrix: Tensor, iterations: int = ITERATIONS) -> Tensor:
     """Replace a matrix's singular values by about 1 (0.5 to 1.5), which no decomposition is needed for.
 
-    Source: the quintic Newton-Schulz iteration of Muon.
+    Source: the quintic Newton-Schulz iteration of Muon. All factors are polynomials of one square matrix, and
+    commute: they are multiplied first, and with the long matrix once.
     """
     x = matrix / (matrix.norm() + EPSILON)
     tall = len(x) > x.shape[1]
-    if tall:
-        x = x.T
+    square = x.T @ x if tall else x @ x.T
+    one = torch.eye(len(square), dtype=x.dtype, device=x.device)
+    product = one
     for _ in range(iterations):
-        square = x @ x.T
-        x = A * x + (B * square + C * square @ square) @ x
-    turned: Tensor = x.T if tall else x
+        factor = A * one + B * square + C * square @ square
+        product, square = factor @ product, factor @ square @ factor
+    turned: Tensor = x @ product if tall else product @ x
     return turned
