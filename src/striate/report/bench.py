@@ -73,7 +73,7 @@ def picture(found: Bench) -> str:
 
     said = ", ".join(f"{name} {ratio:.2f}" for name, ratio in zip(names, ours, strict=True))
     alt = f"Images a second of our step as a multiple of the plain PyTorch loop's: {said}."
-    return figures.drawn(draw, alt, width=6.4, height=0.9 + 0.55 * len(names))
+    return figures.drawn(draw, alt, width=8.0, height=0.8 + 0.5 * len(names))
 
 
 def _steps(rows: Sequence[Compared]) -> str:

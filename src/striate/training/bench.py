@@ -151,7 +151,7 @@ def bench(networks: Sequence[Network], seconds: float, emit: Emit, *, compiled: 
     compiled: let PyTorch compile its fastest setting, too.
     """
     end = time.monotonic() + seconds
-    limits = machine.limits()
+    limits = machine.limits(min(2.0, seconds / 10))
     rows = []
     for number, network in enumerate(networks):
         emit(Working(f"measuring {network.name}", number, len(networks), "networks"))

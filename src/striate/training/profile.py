@@ -116,7 +116,7 @@ def profile(job: Job) -> Profile:
             unchanged.at(*divmod(len(taken), batches.steps))
             unaugmented.append(watch.now() - started)
         moved = _moved(step.optimiser)
-        limits = machine.limits(device=job.device)  # on as many threads as the step
+        limits = machine.limits(1.0, job.device)  # on as many threads as the step
     size = job.preprocess.size
     found = summed(
         taken,

@@ -76,18 +76,25 @@ class Watch:
             self._inside.clear()
 
     def _enter(self, call: taps.Call) -> None:
-        if not (self.whole and self._inside):
-            self._border()
-            self._inside.append(call.name)
-            self._last = self.now()
+        if self.whole and self._inside:
+            return
+        self._border()
+        if self._inside:  # what this call is given was made around it
+            self._listen(call.arguments, self._inside[-1])
+        self._inside.append(call.name)
+        self._last = self.now()
 
     def _leave(self, call: taps.Call) -> None:
-        if not (self.whole and call.module is not self.model):
-            self._border()
-            self._inside.pop()
-            if call.error is None:
-                self._listen(call)
-            self._last = self.now()
+        if self.whole and call.module is not self.model:
+            return
+        self._border()
+        self._inside.pop()
+        nodes = self._listen(call.result, call.name)
+        if not self._inside:  # the network itself returns: next is the loss, which leads back to these nodes
+            self._outside = "loss"
+            for node in nodes:
+                self._hooks.append(node.register_prehook(lambda *_: self.mark("loss")))
+        self._last = self.now()
 
     def _border(self) -> None:
         if self._inside:
@@ -95,24 +102,21 @@ class Watch:
         else:
             self.mark(self._outside)
 
-    def _listen(self, call: taps.Call) -> None:
-        """Hear when each node of the backward graph that this call has made is done.
+    def _listen(self, values: object, name: str) -> list[Any]:
+        """Hear when each node of the backward graph behind some tensors is done, for a layer.
 
-        The calls inside of this one have returned before it, so the nodes not seen yet are its own.
+        Nodes that were seen before belong to others. Returns the nodes of the tensors themselves.
         """
-        results = [leaf for leaf in tree_leaves(call.result) if isinstance(leaf, torch.Tensor)]
-        nodes: list[Any] = [leaf.grad_fn for leaf in results if leaf.grad_fn is not None]
-        if not self._inside:  # the network itself returns: next is the loss, which leads back to these nodes
-            self._outside = "loss"
-            for node in nodes:
-                self._hooks.append(node.register_prehook(lambda *_: self.mark("loss")))
-        name = call.name
+        tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+        last: list[Any] = [tensor.grad_fn for tensor in tensors if tensor.grad_fn is not None]
+        nodes = list(last)
         while nodes:
             node = nodes.pop()
             if node not in self._seen:
                 self._seen.add(node)
                 self._hooks.append(node.register_hook(lambda *_: self.mark("backward", name)))
                 nodes += [following for following, _ in node.next_functions if following is not None]
+        return last
 
 
 def watched(
