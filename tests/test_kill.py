@@ -19,7 +19,7 @@ FLAGS = [
     "--model",
     "lenet5",
     "--epochs",
-    "12",
+    "6",
     "--batch",
     "32",
     "--augment",

@@ -85,7 +85,10 @@ def tuned(
     if recipe.tune == "off" or not known or (short and recipe.tune == "auto"):
         return start, None, []
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), Bench(model, task, batch) as bench:
-        start, first = started(start, recipe, bench)
+        start, first = started(
+            start, recipe, bench
+        )  # the first step of a process, which the run needs anyway
+        ready = time.monotonic()
         step = bench.turn(start)
         run = seconds or step * (steps or 0)
         limit = SECONDS[recipe.tune]
@@ -93,7 +96,7 @@ def tuned(
             limit = min(max(limit, STEPS * step), SHARE * run)
         if run < COMPILE_FROM or recipe.tune != "full":
             known = [(name, value) for name, value in known if name != "compile"]
-        limit -= time.monotonic() - began
+        limit -= time.monotonic() - ready
         best, tries = search(start, known, bench, seconds=limit, step=step, left=run / step)
     if not tries:
         return start, None, []
