@@ -16,8 +16,8 @@ from striate.errors import ModelError
 from striate.models.googlenet import googlenet, googlenet_2014
 from striate.summary.memory import step as predicted
 from striate.training import task as tasks
+from striate.training.lower import lowered
 from striate.training.measure import real_step
-from striate.training.small_maps import matrix_products
 from striate.training.step import fitting_model, training_step, try_out
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ def test_a_network_with_heads_goes_through_all_that_a_training_does() -> None:
     try_out(model, TASK, x)
     assert model.training
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
-    with matrix_products(model, x):
+    with lowered(model, x) as runs:
         batch = Batch(x, torch.tensor([0, 1]), None, None, np.arange(2))
-        training_step(model, TASK, batch, optimiser, precision="float32", clip=1.0)
+        training_step(runs, TASK, batch, optimiser, precision="float32", clip=1.0)
     assert all(p.grad is not None and p.grad.any() for p in model.get_submodule("aux1").parameters())
     assert real_step(WithHeads(), torch.randn(4, 3))[0] > 0
     with torch.device("meta"):

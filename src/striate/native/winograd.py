@@ -15,7 +15,7 @@ from torch import Tensor
 from striate.native.library import load
 
 LANES = 16
-TILES = ((4, 3), (2, 3), (2, 5))  # (outputs a side, kernel) that there is a form for
+TILES = {3: (4, 2), 5: (2,)}  # kernel -> outputs a side of a tile that there is a form for
 
 
 class _Shape(ctypes.Structure):
@@ -28,24 +28,27 @@ class _Shape(ctypes.Structure):
     ]  # fmt: skip
 
 
-def fits(weight: Tensor, stride: int, padding: int, tile: int) -> bool:
+def fits(weight: Tensor, stride: int, padding: int) -> bool:
     """Whether there is a form for this convolution, forward and backward. weight: (K, C, r, r)."""
     outs, ins, kernel, width = weight.shape
-    square = kernel == width and (tile, kernel) in TILES
+    square = kernel == width and kernel in TILES
     return square and stride == 1 and 0 <= padding < kernel and not (outs % LANES or ins % LANES)
 
 
-def forward(x: Tensor, weight: Tensor, padding: int, tile: int) -> Tensor:
-    """Convolve: (N, C, H, W) with (K, C, r, r) -> (N, K, H + 2 padding - r + 1, ...)."""
+def forward(x: Tensor, weight: Tensor, padding: int, tile: int | None = None) -> Tensor:
+    """Convolve: (N, C, H, W) with (K, C, r, r) -> (N, K, H + 2 padding - r + 1, ...).
+
+    tile: outputs a side that are computed at once, one of TILES[r]; None takes what multiplies least.
+    """
     return _convolve(x, weight, padding, tile, forward=True)
 
 
-def to_input(gradient: Tensor, weight: Tensor, padding: int, tile: int) -> Tensor:
+def to_input(gradient: Tensor, weight: Tensor, padding: int, tile: int | None = None) -> Tensor:
     """Carry the gradient of the output (N, K, H', W') back to the input (N, C, H, W)."""
     return _convolve(gradient, weight, weight.shape[2] - 1 - padding, tile, forward=False)
 
 
-def to_weight(x: Tensor, gradient: Tensor, kernel: int, padding: int, tile: int) -> Tensor:
+def to_weight(x: Tensor, gradient: Tensor, kernel: int, padding: int, tile: int | None = None) -> Tensor:
     """Give the gradient of the weight (K, C, r, r) from the input and the gradient of the output."""
     x, gradient = _plain(x), _plain(gradient)
     found = _empty(gradient.shape[1], x.shape[1], kernel, kernel)
@@ -54,25 +57,38 @@ def to_weight(x: Tensor, gradient: Tensor, kernel: int, padding: int, tile: int)
     return found
 
 
-def _convolve(x: Tensor, weight: Tensor, padding: int, tile: int, *, forward: bool) -> Tensor:
+def best_tile(kernel: int, height: int, width: int) -> int:
+    """Choose the tile with the fewest multiplications for a map of outputs, the larger of two equal ones.
+
+    >>> best_tile(3, 8, 8), best_tile(3, 2, 2)
+    (4, 2)
+    """
+    return min(TILES[kernel], key=lambda m: -(-height // m) * -(-width // m) * (m + kernel - 1) ** 2)
+
+
+def _convolve(x: Tensor, weight: Tensor, padding: int, tile: int | None, *, forward: bool) -> Tensor:
     x, weight, library = _plain(x), _plain(weight), load()
     outs, ins, kernel, _ = weight.shape
     rows, columns = (ins, outs) if forward else (outs, ins)
-    numbers = [ctypes.c_long(n) for n in (tile, kernel, rows, columns)]
-    transformed = torch.empty(library.winograd_weights_size(*numbers))
-    sizes = [ctypes.c_long(n) for n in (tile, kernel)], [ctypes.c_long(n) for n in (outs, ins)]
-    _done(library.winograd_weights(*sizes[0], _at(weight), *sizes[1], int(forward), _at(transformed)))
     n, _, height, width = x.shape
     grown = 2 * padding - kernel + 1
     y = _empty(n, columns, height + grown, width + grown)
     shape = _shape(x, y, padding, kernel, tile)
+    sizes = [ctypes.c_long(size) for size in (shape.tile, kernel, rows, columns)]
+    transformed = torch.empty(library.winograd_weights_size(*sizes))
+    _done(
+        library.winograd_weights(
+            *sizes[:2], _at(weight), ctypes.c_long(outs), ctypes.c_long(ins), int(forward), _at(transformed)
+        )
+    )
     _done(library.winograd_convolve(ctypes.byref(shape), _at(x), _at(transformed), _at(y)))
     return y
 
 
-def _shape(x: Tensor, y: Tensor, padding: int, kernel: int, tile: int) -> _Shape:
-    n, channels, height, width = x.shape
-    return _Shape(n, height, width, channels, y.shape[2], y.shape[3], y.shape[1], padding, kernel, tile)
+def _shape(x: Tensor, y: Tensor, padding: int, kernel: int, tile: int | None) -> _Shape:
+    (n, channels, height, width), (_, outs, high, wide) = x.shape, y.shape
+    tile = best_tile(kernel, high, wide) if tile is None else tile
+    return _Shape(n, height, width, channels, high, wide, outs, padding, kernel, tile)
 
 
 def _plain(x: Tensor) -> Tensor:

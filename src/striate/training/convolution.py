@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 PASSES = ("forward", "to_input", "to_weight")
 MARGIN = 0.93  # another way than torch's must take at most this share of its time: measurements are noisy
-ROUNDS, ENOUGH = 4, 0.03  # timings of each way at most, and seconds after which no more are made
+LARGEST_MAP = 64  # pixels of an output map up to which windows are copied side by side
+ROUNDS, ENOUGH = 4, 0.02  # timings of each way at most, and seconds after which no more are made
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ class Product:
     def forward(self, x: Tensor, weight: Tensor, g: Geometry) -> Tensor:
         columns = _columns(x, g)
         n, height, width, _ = columns.shape
-        return (columns.flatten(0, 2) @ _rows(weight).t()).view(n, height, width, -1).permute(0, 3, 1, 2)
+        # Written into a tensor of its own: autograd lets no layer after it change a view in place.
+        y = torch.empty((n, len(weight), height, width), dtype=x.dtype, memory_format=torch.channels_last)
+        torch.mm(columns.flatten(0, 2), _rows(weight).t(), out=y.permute(0, 2, 3, 1).flatten(0, 2))
+        return y
 
     def to_input(self, gradient: Tensor, x: Tensor, weight: Tensor, g: Geometry) -> Tensor:
         n, channels, height, width = gradient.shape
@@ -94,35 +98,35 @@ class Product:
 
 
 class Winograd:
-    """Fewer multiplications, in float32 whatever comes in. tile: outputs a side that are computed at once."""
-
-    def __init__(self, tile: int) -> None:
-        self.tile = tile
+    """Fewer multiplications, in float32 whatever comes in."""
 
     def forward(self, x: Tensor, weight: Tensor, g: Geometry) -> Tensor:
-        return winograd.forward(x.float(), weight.float(), g.padding, self.tile).to(x.dtype)
+        return winograd.forward(x.float(), weight.float(), g.padding).to(x.dtype)
 
     def to_input(self, gradient: Tensor, x: Tensor, weight: Tensor, g: Geometry) -> Tensor:
-        return winograd.to_input(gradient.float(), weight.float(), g.padding, self.tile).to(x.dtype)
+        return winograd.to_input(gradient.float(), weight.float(), g.padding).to(x.dtype)
 
     def to_weight(self, gradient: Tensor, x: Tensor, weight: Tensor, g: Geometry) -> Tensor:
-        found = winograd.to_weight(x.float(), gradient.float(), g.kernel, g.padding, self.tile)
-        return found.to(weight.dtype)
+        return winograd.to_weight(x.float(), gradient.float(), g.kernel, g.padding).to(weight.dtype)
 
 
 WAYS: dict[str, Way] = {
     "torch": Torch(),
     "product": Product(),
-    "winograd-2": Winograd(2),
-    "winograd-4": Winograd(4),
+    "winograd": Winograd(),
 }
 
 
-def ways(weight: Tensor, g: Geometry) -> list[str]:
-    """Name the ways that there are for a convolution; torch's is the first."""
-    found = ["torch", "product"]
-    if not library.unavailable():
-        found += [f"winograd-{tile}" for tile in (2, 4) if winograd.fits(weight, g.stride, g.padding, tile)]
+def ways(weight: Tensor, g: Geometry, pixels: int) -> list[str]:
+    """Name the ways that are worth a try; torch's is the first.
+
+    pixels: of an output map. Copying windows never pays where they are many.
+    """
+    found = ["torch"]
+    if g.kernel == 1 or pixels <= LARGEST_MAP:
+        found.append("product")
+    if winograd.fits(weight, g.stride, g.padding) and not library.unavailable():
+        found.append("winograd")
     return found
 
 
@@ -204,14 +208,14 @@ def measured(module: nn.Conv2d, shape: torch.Size, dtype: torch.dtype, *, first:
     last = torch.channels_last
     x = torch.randn(shape, generator=generator).to(dtype).contiguous(memory_format=last)
     weight = module.weight.detach().to(dtype)
-    gradient = torch.randn_like(F.conv2d(x, weight, stride=g.stride, padding=g.padding))
-    gradient = gradient.contiguous(memory_format=last)
+    y = F.conv2d(x, weight, stride=g.stride, padding=g.padding)
+    gradient = torch.randn(y.shape, generator=generator).to(dtype).contiguous(memory_format=last)
     plan: dict[str, str] = {}
     for name in PASSES:
         if first and name == "to_input":
             continue
         calls: dict[str, Callable[[], Tensor]] = {}
-        for way in ways(weight, g):
+        for way in ways(weight, g, y.shape[2] * y.shape[3]):
             call = getattr(WAYS[way], name)
             given = (x, weight, g) if name == "forward" else (gradient, x, weight, g)
             calls[way] = functools.partial(call, *given)

@@ -1,0 +1,148 @@
+"""A lowered network learns what the network learns, and leaves it as it was."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from striate.models import registry
+from striate.models.resnet import resnet18
+from striate.native.library import unavailable
+from striate.training.convolution import Convolution, Plan
+from striate.training.lower import Normalised, lowered
+
+needs_kernels = pytest.mark.skipif(bool(unavailable()), reason="no kernels of our own")
+
+
+def prepared(name: str, size: int) -> tuple[nn.Module, Tensor, Tensor]:
+    torch.manual_seed(0)
+    model = registry.build(name, classes=10, channels=3, size=size)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(module, nn.BatchNorm2d):  # no branch closed at the start
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    x = torch.randn(8, 3, size, size).contiguous(memory_format=torch.channels_last)
+    return model.to(memory_format=torch.channels_last).train(), x, torch.arange(8)  # type: ignore[call-overload]
+
+
+def gradient(runs: nn.Module, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    F.cross_entropy(runs(x), y).backward()  # type: ignore[no-untyped-call]
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("name", "size", "norms"),
+    [("resnet20", 32, 19), ("googlenet", 64, 57), ("resnet18", 64, 20), ("alexnet", 64, 0)],
+)
+def test_gradients_and_statistics_are_the_networks(name: str, size: int, norms: int) -> None:
+    model, x, y = prepared(name, size)
+    exact = copy.deepcopy(model).double()
+    eager = copy.deepcopy(model)
+    expected = gradient(exact, exact, x.double(), y)
+    usual = float((gradient(eager, eager, x, y).double() - expected).norm() / expected.norm())
+    with lowered(model, x) as runs:
+        assert sum(isinstance(module, Normalised) for module in runs.modules()) in {norms, norms - 2}
+        found = gradient(runs, model, x, y)
+    # A ReLU near zero falls either way by rounding, in float32's own kernels, too.
+    assert float((found.double() - expected).norm() / expected.norm()) < max(5 * usual, 5e-3)
+    for (key, buffer), other in zip(model.named_buffers(), exact.buffers(), strict=True):
+        torch.testing.assert_close(buffer.double(), other.double(), rtol=1e-3, atol=1e-5, msg=key)
+
+
+def test_the_network_is_what_it_was_after_it() -> None:
+    model, x, _ = prepared("resnet18", 64)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    kinds = [type(module) for module in model.modules()]
+    with lowered(model, x, {}) as runs:
+        assert {id(p) for p in runs.parameters()} == {id(p) for p in model.parameters()}
+        assert model.training
+    assert kinds == [type(module) for module in model.modules()]
+    assert not any(hasattr(module, "plan") for module in model.modules())
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_known_plans_are_used_and_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x, _ = prepared("resnet18", 64)
+    plans: dict[str, Plan] = {}
+    with lowered(model, x, plans):
+        pass
+    monkeypatch.setattr("striate.training.lower.measured", None)
+    monkeypatch.setattr("striate.training.lower._PLANS", {})
+    kept = dict.fromkeys(plans, Plan(to_weight="product"))
+    with lowered(model, x, kept):
+        found = [module for module in model.modules() if isinstance(module, Convolution)]
+        assert len(found) == 20
+        assert all(module.plan == Plan(to_weight="product") for module in found)
+
+
+class Lottery(nn.Module):
+    """Decides by lot, as stochastic depth does: one trace must not decide for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.relu = nn.BatchNorm2d(16), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.norm(x)) if torch.rand(()) < 0.5 else x
+
+
+class Branching(nn.Module):
+    """Looks at its numbers: torch.fx cannot follow it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x) if x.sum() > 0 else x  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("kind", [Lottery, Branching])
+def test_what_cannot_be_followed_stays_as_it_is(kind: type[nn.Module]) -> None:
+    model, state = kind(), torch.get_rng_state()
+    with lowered(model, torch.ones(2, 16, 4, 4)) as runs:
+        assert runs is model
+    if kind is Branching:
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+class Shared(nn.Module):
+    """Uses what a norm gives twice, and adds what broadcasts: nothing may be put together there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.other = nn.BatchNorm2d(16), nn.BatchNorm2d(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(x)
+        z = F.relu(self.other(x) + x.mean((2, 3), keepdim=True))
+        return F.relu(y) + y + z
+
+
+@needs_kernels
+def test_what_is_used_twice_or_broadcast_is_right() -> None:
+    torch.manual_seed(0)
+    model = Shared()
+    x = torch.randn(4, 16, 5, 5)
+    expected = copy.deepcopy(model)(x)
+    with lowered(model, x) as runs:
+        torch.testing.assert_close(runs(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_kernels_the_network_is_only_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("striate.training.lower", "striate.training.convolution"):
+        monkeypatch.setattr(f"{place}.library.unavailable", lambda: "no compiler")
+    monkeypatch.setattr("striate.training.lower._PLANS", {})
+    model, x = resnet18(10), torch.randn(2, 3, 64, 64)
+    plans: dict[str, Plan] = {}
+    with lowered(model, x, plans) as runs:
+        assert runs is model
+        runs(x).sum().backward()
+    assert not any("winograd" in (p.forward, p.to_input, p.to_weight) for p in plans.values())
