@@ -19,7 +19,7 @@ from striate.native.norm import NormReLU
 from striate.training.convolution import PASSES, WAYS, Geometry, ways
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 ROUNDS = 5
 # pictures, channels in, side, channels out, kernel, stride, padding
@@ -76,7 +76,7 @@ def fused(x: Tensor) -> Tensor:
     return torch.autograd.grad(y, x, torch.ones_like(y))[0]
 
 
-def least(calls: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
+def least(calls: Mapping[str, Callable[[], Tensor]]) -> dict[str, float]:
     found = dict.fromkeys(calls, float("inf"))
     for _ in range(ROUNDS + 1):
         for way, call in calls.items():
