@@ -190,6 +190,12 @@ def test_state_is_what_the_rule_keeps(name: str) -> None:
     assert predict(nn.Linear(100, 1, bias=False), (1, 100), optimizer=name).optimizer == kept
 
 
+def test_muon_keeps_one_copy_of_filters_and_adams_two_of_all_else() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Flatten(), nn.Linear(5 * 6 * 6, 2))
+    filters, rest = 5 * 27 * 4, (5 + 362) * 4
+    assert predict(model, (1, 3, 8, 8), optimizer="muon").optimizer == filters + 2 * rest
+
+
 @pytest.mark.parametrize(
     ("name", "shape"),
     [("lenet5", (64, 1, 28, 28)), ("resnet20", (16, 3, 32, 32)), ("vgg11_bn", (8, 3, 32, 32))],

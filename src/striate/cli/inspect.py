@@ -23,7 +23,9 @@ def inspect(
     classes: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     stem: Literal["standard", "small"] | None = None,
     batch: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
-    optimizer: Literal["sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw"]
+    optimizer: Literal[
+        "sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "muon"
+    ]
     | None = None,
     explain: str | None = None,
     strict: Annotated[bool, Parameter(negative="", show_default=False)] = False,

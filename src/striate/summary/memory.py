@@ -39,6 +39,7 @@ RULES = {
     "rmsprop": (1, 1),
     "adam": (2, 2),
     "adamw": (2, 2),
+    "muon": (2, 2),  # Adam's; of filters it keeps one
 }
 LOADED = (
     20_000_000  # bytes of code and tables that a process loads in its first step: 20 to 27 million measured
@@ -75,7 +76,7 @@ def step(
 ) -> Step:
     """Go through one training step of a network that is on the meta device, in training mode.
 
-    x: the batch, on meta.   optimizer: sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam or
+    x: the batch, on meta.   optimizer: sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam, muon or
     adamw.   row: tells which row of a table is being computed; asked when a tensor is saved.
     The loss is a log softmax over the classes, axis 1, of every floating tensor that the network returns.
     Gradients of the model are gone afterwards. Raises what its forward pass raises.
@@ -95,11 +96,15 @@ def step(
             loss.backward()  # type: ignore[no-untyped-call]
     tape.stop()
     gradients = {tape.number(p.grad) for p in parameters if p.grad is not None}
-    trained = [p.nbytes for p in parameters if p.grad is not None]
+    learnt = [p for p in parameters if p.grad is not None]
+    trained = [p.nbytes for p in learnt]
     for parameter in parameters:
         parameter.grad = None
 
     copies, spare = RULES[optimizer]
+    kept = copies * sum(trained)
+    if optimizer == "muon":
+        kept -= sum(p.nbytes for p in learnt if p.ndim == 4)
     fixed = [sum(t.nbytes for t in tensors) for tensors in (parameters, buffers, (x,))]
     highest, alive = _peak([event for event in tape.events if event[2] != OPERATOR])
     temporary = sum(size for number, size in alive.items() if number not in tape.kept | gradients)
@@ -112,9 +117,9 @@ def step(
         parameters=fixed[0],
         buffers=fixed[1],
         gradients=sum(trained),
-        optimizer=copies * sum(trained),
+        optimizer=kept,
         input=fixed[2],
-        peak=sum(fixed) + copies * sum(trained) + highest,
+        peak=sum(fixed) + kept + highest,
         temporary=temporary,
         resident=LOADED + _growth([*tape.events, *_first_update(trained, copies, spare)]),
     )
