@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -207,27 +208,16 @@ def test_the_faster_half_of_the_steps_is_added_up() -> None:
 
 
 def made(recipe: Recipe, **parts: float) -> str:
-    """The advice for a step of ten parts of a second that can do no better, but for those given."""
-    seconds = dict.fromkeys(("data", "augmentation", "rest", "loss", "update"), 1.0) | parts
-    rows = tuple(
-        Row(name, kind, parts.get(name, 1.0), 0.0, 1.0, multiplies)
-        for name, kind, multiplies in (
-            ("conv", "Conv2d", True),
-            ("bn", "BatchNorm2d", False),
-            ("act", "relu", False),
-        )
+    """The advice for a step of parts of a second that can do no better, but for those given."""
+    seconds = defaultdict(lambda: 1.0, parts)
+    rows = (
+        Row("conv", "Conv2d", seconds["conv"], 0.0, 1.0, multiplies=True),
+        Row("bn", "BatchNorm2d", seconds["bn"], 0.0, 1.0),
+        Row("act", "relu", 1.0, 0.0, 1.0),
     )
-    own = {
-        name: value
-        for name, value in seconds.items()
-        if name in {"data", "augmentation", "rest", "loss", "update"}
-    }
-    whole = sum(own.values()) + sum(row.seconds for row in rows)
-    found = Profile(
-        batch=8, steps=3, precision="float32", seconds=whole, unwatched=whole, update_least=1.0, layers=rows,
-        limits=LIMITS, **own,
-    )  # fmt: skip
-    return advice(found, recipe)
+    own = [seconds[part] for part in ("data", "augmentation", "rest", "loss", "update")]
+    whole = sum(own) + sum(row.seconds for row in rows)
+    return advice(Profile(8, 3, "float32", whole, whole, *own, 1.0, rows, LIMITS), recipe)
 
 
 @pytest.mark.parametrize(
