@@ -85,9 +85,7 @@ def tuned(
     if recipe.tune == "off" or not known or (short and recipe.tune == "auto"):
         return start, None, []
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), Bench(model, task, batch) as bench:
-        start, first = started(
-            start, recipe, bench
-        )  # the first step of a process, which the run needs anyway
+        start, first = started(start, recipe, bench)  # what a run needs once anyway
         ready = time.monotonic()
         step = bench.turn(start)
         run = seconds or step * (steps or 0)
