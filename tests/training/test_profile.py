@@ -215,9 +215,13 @@ def made(recipe: Recipe, **parts: float) -> str:
         Row("bn", "BatchNorm2d", seconds["bn"], 0.0, 1.0),
         Row("act", "relu", 1.0, 0.0, 1.0),
     )
-    own = [seconds[part] for part in ("data", "augmentation", "rest", "loss", "update")]
+    names = ("data", "augmentation", "rest", "loss", "update")
+    data, augmentation, rest, loss, update = own = [seconds[name] for name in names]
     whole = sum(own) + sum(row.seconds for row in rows)
-    return advice(Profile(8, 3, "float32", whole, whole, *own, 1.0, rows, LIMITS), recipe)
+    found = Profile(
+        8, 3, "float32", whole, whole, data, augmentation, rest, loss, update, 1.0, rows, LIMITS
+    )  # fmt: skip
+    return advice(found, recipe)
 
 
 @pytest.mark.parametrize(
