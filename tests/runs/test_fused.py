@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from striate.models import registry
+from striate.native import library
+from striate.native.fixed import Fixed
 from striate.runs import fused as fusing
 from striate.runs.fused import Packed, compiled, fastest, fused
 
@@ -104,6 +107,21 @@ def test_a_residual_network_becomes_one_operator_a_convolution(monkeypatch: pyte
     assert len(made) == 20
     assert sum(added for _, added in made) == 8  # every block's sum
     assert sum(relu for relu, _ in made) == 17  # all but the three convolutions of the shortcuts
+
+
+@pytest.mark.parametrize("way", ["library", "winograd"])
+def test_either_way_of_a_convolution_answers_the_same(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if library.unavailable():
+        pytest.skip(library.unavailable())
+    slower = {"library": Fixed, "winograd": types.MethodType}[way]
+    monkeypatch.setattr(fusing, "_seconds", lambda form, *_: float(isinstance(form, slower)))
+    torch.manual_seed(0)
+    model = lived(registry.build("resnet18", classes=7, channels=3, size=32))
+    form = fused(model, pictures(2, 3, 32, 32))
+    ways = [isinstance(module.way, Fixed) for module in form.modules() if isinstance(module, Packed)]
+    assert sum(ways) == (13 if way == "winograd" else 0)  # the 3 x 3 convolutions of stride 1
+    for shape in ((2, 3, 32, 32), (5, 3, 40, 56)):
+        assert apart(form, model, pictures(*shape)) < 1e-5
 
 
 def test_bfloat16_is_near() -> None:

@@ -66,23 +66,43 @@ def best_tile(kernel: int, height: int, width: int) -> int:
     return min(TILES[kernel], key=lambda m: -(-height // m) * -(-width // m) * (m + kernel - 1) ** 2)
 
 
-def _convolve(x: Tensor, weight: Tensor, padding: int, tile: int | None, *, forward: bool) -> Tensor:
-    x, weight, library = _plain(x), _plain(weight), load()
-    outs, ins, kernel, _ = weight.shape
-    rows, columns = (ins, outs) if forward else (outs, ins)
-    n, _, height, width = x.shape
-    grown = 2 * padding - kernel + 1
-    y = _empty(n, columns, height + grown, width + grown)
-    shape = _shape(x, y, padding, kernel, tile)
-    sizes = [ctypes.c_long(size) for size in (shape.tile, kernel, rows, columns)]
-    transformed = torch.empty(library.winograd_weights_size(*sizes))
-    _done(
-        library.winograd_weights(
-            *sizes[:2], _at(weight), ctypes.c_long(outs), ctypes.c_long(ins), int(forward), _at(transformed)
+class Kernel:
+    """A weight (K, C, r, r) transformed for tiles of ``tile`` outputs a side.
+
+    forward: to convolve with it; else to carry a gradient of the output back.
+    """
+
+    def __init__(self, weight: Tensor, tile: int, *, forward: bool) -> None:
+        weight, library = _plain(weight), load()
+        outs, ins, self.size, _ = weight.shape
+        self.tile, self.rows, self.columns = (tile, ins, outs) if forward else (tile, outs, ins)
+        sizes = [ctypes.c_long(size) for size in (tile, self.size, self.rows, self.columns)]
+        self.transformed = torch.empty(library.winograd_weights_size(*sizes))
+        to = _at(self.transformed)
+        _done(
+            library.winograd_weights(
+                *sizes[:2], _at(weight), ctypes.c_long(outs), ctypes.c_long(ins), int(forward), to
+            )
         )
-    )
-    _done(library.winograd_convolve(ctypes.byref(shape), _at(x), _at(transformed), _at(y)))
-    return y
+
+    def convolve(self, x: Tensor, padding: int) -> Tensor:
+        """(N, C, H, W) -> (N, K, H + 2 padding - r + 1, ...). Raises ValueError for another C."""
+        x = _plain(x)
+        n, channels, height, width = x.shape
+        if channels != self.rows:
+            raise ValueError(f"{self.rows} channels are expected, not {channels}")
+        grown = 2 * padding - self.size + 1
+        y = _empty(n, self.columns, height + grown, width + grown)
+        shape = _shape(x, y, padding, self.size, self.tile)
+        _done(load().winograd_convolve(ctypes.byref(shape), _at(x), _at(self.transformed), _at(y)))
+        return y
+
+
+def _convolve(x: Tensor, weight: Tensor, padding: int, tile: int | None, *, forward: bool) -> Tensor:
+    size, (height, width) = weight.shape[2], x.shape[2:]
+    grown = 2 * padding - size + 1
+    tile = best_tile(size, height + grown, width + grown) if tile is None else tile
+    return Kernel(weight, tile, forward=forward).convolve(x, padding)
 
 
 def _shape(x: Tensor, y: Tensor, padding: int, kernel: int, tile: int | None) -> _Shape:
