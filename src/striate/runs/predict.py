@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 from striate.data.decode import Unreadable, decode, from_image
+from striate.data.survey import in_parallel
+from striate.events import ignore
 from striate.runs.forward import outputs
 from striate.runs.load import preprocess_of
 
@@ -45,17 +48,23 @@ def predict(
     Returns: the predictions, and (file, reason) for each picture that cannot be read.
     """
     preprocess = preprocess_of(run)
-    names, pixels, unreadable = [], [], []
-    for number, picture in enumerate(pictures):
-        name = str(picture) if isinstance(picture, (str, Path)) else f"picture {number}"
+    names = [str(p) if isinstance(p, (str, Path)) else f"picture {i}" for i, p in enumerate(pictures)]
+
+    def prepared(i: int) -> NDArray[Any] | str:
         try:
-            decoded = decode(_raw(picture), preprocess.channels, preprocess.dtype)
+            return preprocess.pixels(decode(_raw(pictures[i]), preprocess.channels, preprocess.dtype))
         except Unreadable as error:
-            unreadable.append((name, error.reason))
-            continue
-        names.append(name)
-        pixels.append(preprocess.pixels(decoded))
-    return (from_pixels(run, names, np.stack(pixels), batch=batch) if pixels else []), unreadable
+            return error.reason
+
+    readable, pixels, unreadable = [], [], []
+    chunks = in_parallel(prepared, range(len(names)), 8, "reading pictures", ignore)
+    for name, result in zip(names, itertools.chain.from_iterable(chunks), strict=True):
+        if isinstance(result, str):
+            unreadable.append((name, result))
+        else:
+            readable.append(name)
+            pixels.append(result)
+    return (from_pixels(run, readable, np.stack(pixels), batch=batch) if pixels else []), unreadable
 
 
 def from_pixels(run: Run, names: Sequence[str], pixels: NDArray[Any], *, batch: int = 64) -> list[Prediction]:
