@@ -2,11 +2,11 @@
 
     python benchmarks/settings.py [--batch 128] [--rounds 5] [--steps 50]
 
-First each candidate against the default settings: steps timed in turn, medians of the rounds' ratios. Then the
-choice of `--tune full` against plain float32 (eager, the library's kernels): the loss of the first steps on
-pictures of 32 pixels with classes that can be learnt, from equal weights and batches. The mean over each ten
-steps must stay within BAND of float32's, or the script ends with an error. OMP_NUM_THREADS=1 keeps it to a core
-where other work would disturb two.
+First each candidate against the default settings: steps timed in turn, medians of the rounds' ratios. Then
+the choice of `--tune full` against plain float32 (eager, the library's kernels): the loss of the first steps
+on pictures of 32 pixels with classes that can be learnt, from equal weights and batches. The mean over each
+ten steps must stay within BAND of float32's, or the script ends with an error. OMP_NUM_THREADS=1 keeps it to
+a core where other work would disturb two.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.cli import show
-from striate.events import Choice, Epoch, Event, Finished, Note, Step, Warned, Working
+from striate.events import Choice, Epoch, Event, Finished, Note, Step, Tried, Tuned, Warned, Working
 
 if TYPE_CHECKING:
     import io
@@ -72,6 +72,39 @@ def test_a_finished_epoch_puts_off_the_next_line_of_progress(capsys: pytest.Capt
     now = 18.0
     lines(EVENTS[4])
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+TUNED = Tuned(
+    (
+        Tried("start", "bfloat16-master", None, None, 4e-3, ""),
+        Tried("threads", "1", 0.3102, 1.214, 4.2e-3, "taken"),
+        Tried("precision", "bfloat16", None, None, 0.3, "wrong"),
+        Tried("compile", "on", 12.3456, 1.31, 1e-6, "costs more than it saves"),
+    ),
+    1.214,
+    3.44,
+)
+
+
+def test_what_was_tried_is_a_table_of_80_columns_and_one_line_of_json(
+    capsys: pytest.CaptureFixture[str], terminal: Callable[[str], io.StringIO]
+) -> None:
+    with show.stream() as emit:
+        emit(TUNED)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[:2] for line in lines[1:5]] == [
+        ["start", "bfloat16-master"], ["threads", "1"], ["precision", "bfloat16"], ["compile", "on"]
+    ]  # fmt: skip
+    assert lines[2].split()[2:] == ["310.2", "1.21", "4e-03", "taken"]
+    assert lines[-1] == "1.21 times as fast, found in 3.4 s."
+    assert max(map(len, lines)) <= 80
+    show.json_line(TUNED)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["event"], told["tries"][1]["verdict"]) == ("tuned", "taken")
+    screen = terminal("stderr")
+    with show.stream() as emit:
+        emit(TUNED)
+    assert all(line in screen.getvalue() for line in lines)
 
 
 @pytest.mark.parametrize("colour", [False, True])

@@ -88,6 +88,11 @@ def test_photographs_are_as_large_as_the_minutes_allow() -> None:
     assert size(100.0) == SIDES[0]
 
 
+def test_half_precision_without_a_gpu_is_told() -> None:
+    with pytest.raises(RecipeError, match="--precision float16 needs"):
+        chosen(DIGITS, precision="float16")
+
+
 def test_a_device_that_is_not_there_is_told() -> None:
     import torch
 

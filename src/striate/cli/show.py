@@ -147,7 +147,7 @@ def text(event: Event, epochs: int = 0) -> str:
 
 def tuning(event: Tuned) -> list[str]:
     """Lay out what was measured to make a step faster, within 80 columns."""
-    rows: list[tuple[object, ...]] = [("setting", "tried", "ms a step", "times", "gradient off by", "")]
+    rows: list[tuple[object, ...]] = [("setting", "tried", "ms a step", "times", "off by", "")]
     for tried in event.tries:
         cost = "" if tried.seconds is None else f"{tried.seconds * 1e3:.1f}"
         times = "" if tried.times is None else f"{tried.times:.2f}"

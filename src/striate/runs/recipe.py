@@ -103,7 +103,7 @@ class Recipe:
     """Train only this one of the folds, 1 to folds."""
     precision: Literal["float32", "bfloat16", "bfloat16-master", "float16"] | None = None
     """Numbers to compute with; bfloat16-master casts the weights once a step, float16 is for GPUs."""
-    threads: Annotated[int, Ge(1)] | None = None
+    threads: Annotated[int, Ge(1), Le(1024)] | None = None
     """Processor threads of a step; what is left of the cores prepares the next batch."""
     layout: Literal["channels_last", "contiguous"] | None = None
     """How pictures lie in memory: the channels of a pixel together, or the pixels of a channel."""

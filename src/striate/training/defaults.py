@@ -141,6 +141,8 @@ def choose(
     )
     kind = f"{colour} pictures, {facts.short_side:.0f} pixels"
     device = _device(recipe.device)
+    if recipe.precision == "float16" and device != "cuda":
+        raise RecipeError("--precision float16 needs a CUDA GPU.", "Use bfloat16 or float32.")
     if facts.photos:
         model = pick("model", "resnet18", f"photographs ({kind})")
     elif facts.channels == 1:

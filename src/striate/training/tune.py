@@ -21,6 +21,7 @@ from torch import nn
 from striate.events import Choice, Tried, Tuned
 from striate.training import heap
 from striate.training.defaults import fast
+from striate.training.optim import FUSED
 from striate.training.step import drawing
 from striate.training.stepper import Step, built, placed
 
@@ -123,7 +124,7 @@ def candidates(recipe: Recipe, device: torch.device) -> list[tuple[str, Any]]:
         "kernels": ("library",),
         "layout": ("contiguous",),
         "heap": heap.kinds() if cpu else (),
-        "fused": (False,),
+        "fused": (False,) if recipe.optimizer in FUSED else (),
         "compile": (True,),
     }
     return [
@@ -171,9 +172,11 @@ def search(
             tries.append(Tried(name, _said(value), None, None, error, wrong))
             lab.forget(challenger)
             continue
-        cost, times = _compared(best, challenger, lab, share, clock)
-        verdict = "taken" if times > MARGIN else ""
-        if verdict and name == "compile" and (times - 1) * cost * left < lab.preparing(challenger):
+        cost, ratios = _compared(best, challenger, lab, share, clock)
+        times, verdict = statistics.median(ratios), ""
+        if times > MARGIN:  # and most turns agree
+            verdict = "taken" if sorted(ratios)[len(ratios) // 4] > 1 else "may be chance"
+        if verdict == "taken" and name == "compile" and (times - 1) * cost * left < lab.preparing(challenger):
             verdict = "costs more than it saves"
         tries.append(Tried(name, _said(value), cost, times, error, verdict))
         if verdict == "taken":
@@ -184,8 +187,8 @@ def search(
 
 def _compared(
     best: Recipe, challenger: Recipe, lab: Lab, seconds: float, clock: Callable[[], float]
-) -> tuple[float, float]:
-    """Time both in turn: the seconds of the challenger's step, and how many times as fast it is (medians)."""
+) -> tuple[float, list[float]]:
+    """Time both in turn: the seconds of the challenger's step (median), and how many times as fast it was."""
     costs, ratios, ends = list[float](), list[float](), clock() + seconds
     while len(ratios) < LEAST or (len(ratios) < MOST and clock() < ends):
         old, new = lab.turn(best), lab.turn(challenger)
@@ -193,7 +196,7 @@ def _compared(
         ratios.append(old / new)
         if len(ratios) == LEAST and (max(ratios) < 1 / CLEAR or min(ratios) > CLEAR):
             break
-    return statistics.median(costs), statistics.median(ratios)
+    return statistics.median(costs), ratios
 
 
 def _wrong(recipe: Recipe, lab: Lab) -> tuple[str, float | None]:
