@@ -26,7 +26,7 @@ from striate.training.bench import (
     rounds,
 )
 
-SECONDS = 1.0
+SECONDS = 5.0
 
 
 def tiny() -> nn.Module:
@@ -168,6 +168,12 @@ def test_a_side_that_needs_it_is_warmed_outside_of_the_clock(monkeypatch: pytest
         clock.now += next(costs)
 
     assert Side(step, warm=True).turn(2) == 1.0
+
+
+def test_when_the_time_is_up_no_other_setting_is_tried() -> None:
+    assert list(benches.heats(TINY, SETTINGS, end=0.0)) == [Setting()]
+    assert SETTINGS[0] == Setting()
+    assert len(set(SETTINGS)) == 8
 
 
 def test_the_networks_are_those_of_the_table() -> None:
