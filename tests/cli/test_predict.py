@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import striate
 from striate.cli.main import main
@@ -106,3 +107,23 @@ def test_many_pictures_get_the_answers_that_few_get(trained: Path) -> None:
         assert alone.label == of_many.label
         assert alone.probability == pytest.approx(of_many.probability, abs=1e-5)
     assert "fastest" not in vars(few)  # a few pictures are not worth the search
+
+
+def test_a_run_that_was_decoded_scaled_predicts_so(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    for name in ("cat", "dog"):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        for i in range(6):
+            picture = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8)).resize((96, 96))
+            picture.save(tmp_path / "d" / name / f"{i}.jpg")
+    words = ["--model", "mlp", "--size", "12", "--steps", "2", "--decode", "scaled"]
+    assert main(["train", str(tmp_path / "d"), *words, "--out", str(tmp_path / "run")]) == 0
+    run = striate.load(tmp_path / "run")
+    assert run.info["preprocess"]["decode"] == "scaled"
+    file = tmp_path / "d" / "cat" / "0.jpg"
+    scaled = Image.open(file)
+    scaled.draft("RGB", (12, 12))
+    (of_file,), (of_scaled,) = run.predict(file), run.predict(np.asarray(scaled))
+    assert of_file.probability == of_scaled.probability
+    (of_whole,) = run.predict(Image.open(file))  # opened by somebody else: whole
+    assert of_file.probability != of_whole.probability

@@ -373,3 +373,18 @@ def test_a_sound_tiff_that_is_packed_in_an_unknown_way_is_not_called_damaged() -
     packed = buffer.getvalue().replace(entry, entry[:-2] + b"\x05\0")  # says LZW
     with pytest.raises(Unreadable, match="packed in a way that is not read"):
         decode(packed, 5, "uint16")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_scaled_decoding_is_the_librarys_own(mode: str) -> None:
+    smooth = Image.fromarray(RNG.integers(0, 256, (12, 16, 3), np.uint8)).resize((320, 240)).convert(mode)
+    data, channels = encoded(smooth, "JPEG"), len(mode)
+    for enough, (height, width) in ((0, (240, 320)), (240, (240, 320)), (120, (120, 160)), (60, (60, 80))):
+        found = decode(data, channels, "uint8", enough)
+        drafted = Image.open(io.BytesIO(data))
+        drafted.draft(mode, (width, height))  # Pillow's way to the same code, at powers of two
+        assert found.shape == (height, width, channels)
+        assert (found.squeeze() == np.asarray(drafted)).all()
+    assert decode(data, channels, "uint8", 100).shape == (120, 160, channels)  # never smaller than asked for
+    assert decode(data, channels, "uint8", 1000).shape == (240, 320, channels)
+    assert decode(encoded(smooth, "PNG"), channels, "uint8", 60).shape == (240, 320, channels)  # PNG

@@ -465,3 +465,15 @@ def test_real_photographs(shared_data: Path) -> None:
     assert found.pixels.shape == (100, 64, 64, 3)
     fit = Preprocess(channels=3, size=64)
     assert (found.pixels[42] == fit.pixels(decode(of.read(42), 3, "uint8"))).all()
+
+
+def test_scaled_decoding_is_another_entry_of_the_cache() -> None:
+    large = [np.asarray(Image.fromarray(p).resize((96, 96))) for p in colours(3, 12, 12)]
+    of = source([encoded(picture, "JPEG") for picture in large])
+    whole, scaled = (
+        store.build(of, store.survey(of), Preprocess(channels=3, size=24, decode=how))
+        for how in ("whole", "scaled")
+    )
+    apart = np.abs(whole.pixels.astype(int) - scaled.pixels)
+    assert apart.max() > 0
+    assert apart.mean() < 4

@@ -139,6 +139,7 @@ def _new(
         known or Preprocess(channels=channels, size=recipe.size),
         size=recipe.size,
         fit=recipe.fit,
+        decode=recipe.decode,
         dtype=seen.dtype,
     )
     # A model that does not fit says so before the pictures are decoded.

@@ -81,16 +81,17 @@ def header(data: bytes | NDArray[Any]) -> Header:
         return _describe(_open(data))
 
 
-def decode(data: bytes | NDArray[Any], channels: int, dtype: str) -> NDArray[Any]:
+def decode(data: bytes | NDArray[Any], channels: int, dtype: str, enough: int = 0) -> NDArray[Any]:
     """Decode one picture, upright.
 
     data: a file's bytes, or an array (H, W) or (H, W, C).   channels: 1 grey, 3 colour, or the file's own.
-    dtype: "uint8", "uint16" or "float32".   Returns (H, W, channels).   Raises Unreadable.
+    dtype: "uint8", "uint16" or "float32".   enough: a JPEG may be decoded at the smallest eighth of its size
+    whose shorter side is at least that; 0 is whole.   Returns (H, W, channels).   Raises Unreadable.
 
     >>> decode(np.array([[[255, 0, 0]]], np.uint8), channels=1, dtype="uint16").item()
     19532
     """
-    picture = _as_picture(data) if isinstance(data, np.ndarray) else _from_bytes(data)
+    picture = _as_picture(data) if isinstance(data, np.ndarray) else _from_bytes(data, enough)
     if picture.dtype == np.float32 and not np.isfinite(picture).all():
         raise Unreadable("holds pixels that are no numbers (NaN or infinite)")
     return _to_depth(_to_channels(picture, channels), np.dtype(dtype))
@@ -117,11 +118,11 @@ def from_image(image: Image.Image) -> NDArray[Any]:
     return _upright(_shallow(image), _orientation(image))
 
 
-def _from_bytes(data: bytes) -> NDArray[Any]:
+def _from_bytes(data: bytes, enough: int) -> NDArray[Any]:
     found = _jpeg(data)
     if found is not None:
         with contextlib.suppress(ValueError):  # Pillow judges what libjpeg only warns about
-            return _upright(_jpeg_pixels(data, found[2]), found[3])
+            return _upright(_jpeg_pixels(data, found[2], enough), found[3])
     with _foreign():
         special = _tiff(data)
         if special is not None:
@@ -151,9 +152,10 @@ def _jpeg(data: bytes) -> tuple[int, int, int, int] | None:
     return width, height, 1 if space == "Gray" else 3, turn
 
 
-def _jpeg_pixels(data: bytes, channels: int) -> NDArray[Any]:
+def _jpeg_pixels(data: bytes, channels: int, enough: int) -> NDArray[Any]:
+    space = "GRAY" if channels == 1 else "RGB"
     try:
-        pixels: NDArray[Any] = simplejpeg.decode_jpeg(data, "GRAY" if channels == 1 else "RGB")
+        pixels: NDArray[Any] = simplejpeg.decode_jpeg(data, space, min_height=enough, min_width=enough)
     except ValueError as error:
         if "premature end" in str(error).lower():
             raise Unreadable(TRUNCATED) from error

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 class Preprocess:
     """How a picture becomes a tensor.
 
-    channels: 1 grey, 3 colour, or as many as the files hold.
-    size: side of the square, pixels.   dtype: "uint8", "uint16" or "float32", the depth that is kept.
+    channels: 1 grey, 3 colour, or as many as the files hold.   size: side of the square, pixels.
+    decode: "scaled" decodes a JPEG straight to the smallest eighth of its size whose shorter side is at least
+    ``size``: fewer cosines are summed, so the pixels are others.
+    dtype: "uint8", "uint16" or "float32", the depth that is kept.
     low, high: per channel, the raw values that become 0 and 1 (0 and 255 for uint8; else percentiles
     0.1 and 99.9 of the training pictures).   mean, std: per channel, of the scaled training pictures.
     """
@@ -32,11 +34,17 @@ class Preprocess:
     size: int
     fit: Literal["crop", "pad", "squash"] = "crop"
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    decode: Literal["whole", "scaled"] = "whole"
     dtype: Literal["uint8", "uint16", "float32"] = "uint8"
     low: tuple[float, ...] = (0.0,)
     high: tuple[float, ...] = (255.0,)
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+
+    @property
+    def enough(self) -> int:
+        """The shorter side that a decoded picture must have; 0 is all that the file holds."""
+        return self.size if self.decode == "scaled" else 0
 
     def pixels(self, picture: np.ndarray) -> np.ndarray:
         """Fit a decoded picture (H, W, channels) into (size, size, channels), antialiased, same dtype."""

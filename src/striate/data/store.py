@@ -123,6 +123,7 @@ class _Work:
         p = self.preprocess
         versions = [VERSION, PIL.__version__, simplejpeg.__version__]
         how = [versions, p.channels, p.size, p.fit, p.interpolation, p.dtype]
+        how += ["scaled"] * (p.decode == "scaled")
         described = json.dumps([how, self.survey.digests, sorted(self.survey.unreadable)])
         return files.digest(described.encode())
 
@@ -163,7 +164,8 @@ class _Work:
         def one(i: int) -> tuple[NDArray[Any], NDArray[np.uint8]] | str:
             try:
                 data = self.survey.read(self.source, i)
-                picture = decode.decode(data, self.preprocess.channels, self.preprocess.dtype)
+                p = self.preprocess
+                picture = decode.decode(data, p.channels, p.dtype, p.enough)
             except Unreadable as error:
                 return error.reason
             tiny = picture.shape == (THUMB, THUMB, 3) and picture.dtype == np.uint8

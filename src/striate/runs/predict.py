@@ -52,7 +52,8 @@ def predict(
 
     def prepared(i: int) -> NDArray[Any] | str:
         try:
-            return preprocess.pixels(decode(_raw(pictures[i]), preprocess.channels, preprocess.dtype))
+            raw = _raw(pictures[i])
+            return preprocess.pixels(decode(raw, preprocess.channels, preprocess.dtype, preprocess.enough))
         except Unreadable as error:
             return error.reason
 

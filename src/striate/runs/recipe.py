@@ -50,6 +50,8 @@ class Recipe:
     """Side of the pictures in the first 60 % of the steps, fewer pixels for a rough start; 0 is size."""
     fit: Literal["crop", "pad", "squash"] | None = None
     """How a picture becomes square: cut the longer side, add borders, or change its proportions."""
+    decode: Literal["whole", "scaled"] = "whole"
+    """Large JPEG files: whole, or to fewer pixels at once, which is faster and not quite the same."""
     epochs: Annotated[int, Ge(1)] | None = None
     """Passes over the training pictures."""
     minutes: Annotated[float, Gt(0)] | None = None
