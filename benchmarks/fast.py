@@ -58,12 +58,12 @@ def random_first_layer(classes: int, channels: int) -> nn.Module:
     return model
 
 
-def random_blocks(classes: int, channels: int) -> nn.Module:
-    """FastNet with convolutions that begin as PyTorch's, not as the identity."""
+def identity(classes: int, channels: int) -> nn.Module:
+    """FastNet with convolutions that begin by passing on what they get, as far as there are maps for it."""
     model = fastnet(classes, channels)
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.reset_parameters()
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.Conv2d) and name != "whiten":
+            nn.init.dirac_(layer.weight[: layer.in_channels])
     return model
 
 
@@ -77,10 +77,10 @@ def gelu(classes: int, channels: int) -> nn.Module:
     return model
 
 
-# What to leave away, and how the recipe is then.
+# What to leave away (or its other form), and how the recipe is then.
 PARTS: dict[str, dict[str, Any]] = {
     "whitening": {"model": random_first_layer},
-    "identity": {"model": random_blocks},
+    "random-weights": {"model": identity},
     "relu": {"model": gelu},
     "muon": {"optimizer": "nesterov", "lr": 0.1, "weight_decay": 5e-4, "warmup": 0.2},
     "smoothing": {"label_smoothing": 0.0},
@@ -89,6 +89,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "linear": {"schedule": "cosine"},
     "tta": {"tta": "off"},
     "batch": {"batch": 500},
+    "early": {"early_size": 0},
 }
 
 

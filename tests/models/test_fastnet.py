@@ -1,11 +1,11 @@
-"""The fast network: its first layer whitens patches, its blocks begin by passing on what they get."""
+"""The fast network: its first layer whitens patches."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 
-from striate.models.fastnet import FLOOR, FastNet, block, fastnet
+from striate.models.fastnet import FLOOR, FastNet, fastnet
 
 
 def _prepared(channels: int = 3) -> FastNet:
@@ -42,14 +42,6 @@ def test_the_first_layer_does_not_learn_but_its_bias_does() -> None:
     assert model.whiten.bias is not None
     assert model.whiten.bias.grad is not None
     assert [name for name, p in model.named_parameters() if not p.requires_grad] == ["whiten.weight"]
-
-
-def test_blocks_begin_by_passing_on() -> None:
-    made = block(8, 12)
-    x = torch.randn(2, 8, 16, 16)
-    assert torch.equal(made.get_submodule("conv1")(x)[:, :8], x)
-    inside = torch.randn(2, 12, 8, 8)
-    assert torch.equal(made.get_submodule("conv2")(inside), inside)
 
 
 def test_any_even_size_and_any_widths() -> None:

@@ -48,9 +48,7 @@ def test_takes_its_own_input_and_every_parameter_is_reached(name: str) -> None:
     sum(output.sum() for output in outputs).backward()
     reached = [p for p in model.parameters() if p.requires_grad]
     assert all(p.grad is not None and p.grad.shape == p.shape for p in reached)
-    assert len([*model.parameters()]) == len(reached) + (
-        name == "fastnet"
-    )  # its first filters
+    assert len([*model.parameters()]) == len(reached) + (name == "fastnet")  # its first filters
 
 
 @pytest.mark.parametrize("name", MODELS)
