@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,20 @@ def test_the_description_is_plain_and_names_the_processor() -> None:
     assert json.loads(json.dumps(told)) == told
     assert told["processor"]
     assert told["cores"] == machine.cores()
+
+
+def test_the_limits_are_those_of_products_and_copies_done_here() -> None:
+    import torch
+
+    found = machine.limits(0.1)
+    assert (found.name, found.cores) == (machine.describe()["processor"], machine.cores())
+    a = torch.randn(256, 256)
+    began = time.perf_counter()
+    for _ in range(20):
+        a @ a
+    rate = 20 * 2 * 256**3 / (time.perf_counter() - began)
+    # A limit in other units, or of another number of operations a multiply-add, would be far off.
+    assert 0.01 < rate / found.float32 < 10
+    assert 1e8 < found.bandwidth < 1e13
+    assert found.least(found.bfloat16, 0, "bfloat16") == pytest.approx(1.0)
+    assert found.least(0, 3 * found.bandwidth, "float32") == pytest.approx(3.0)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
+    from torch import Tensor
 
 CGROUPS = Path("/sys/fs/cgroup")
 PROCESS = Path("/proc/self/cgroup")
@@ -159,18 +160,25 @@ def limits(seconds: float = 2.0, device: str | torch.device = "cpu") -> Limits:
 
 
 def _product_rate(dtype: torch.dtype, device: torch.device, seconds: float) -> float:
-    """Multiply square matrices of growing size, and give the best rate of any of them."""
+    """Multiply square matrices of growing size, then the best size again: the best rate of all products."""
     import torch
 
-    size, best, end = 256, 0.0, time.perf_counter() + seconds
-    while True:
+    def product(size: int) -> Callable[[], Tensor]:
         a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-        c = torch.empty_like(a)
-        fastest = _fastest(functools.partial(torch.mm, a, b, out=c), device)
-        best = max(best, 2 * size**3 / fastest)
-        if time.perf_counter() + 3 * 8 * fastest > end:  # three products of twice the size
-            return best
+        return functools.partial(torch.mm, a, b, out=torch.empty_like(a))
+
+    size, rates, end = 256, dict[int, float](), time.perf_counter() + seconds
+    while True:
+        fastest = _fastest(product(size), device, times=3)
+        rates[size] = 2 * size**3 / fastest
+        if time.perf_counter() + 3 * 8 * fastest > end - seconds / 2:  # three products of twice the size
+            break
         size *= 2
+    best = max(rates, key=rates.__getitem__)
+    again = product(best)
+    while time.perf_counter() < end:  # a moment at which others wanted the machine does not count
+        rates[best] = max(rates[best], 2 * best**3 / _fastest(again, device))
+    return rates[best]
 
 
 def _copy_rate(device: torch.device, seconds: float) -> float:
@@ -182,13 +190,13 @@ def _copy_rate(device: torch.device, seconds: float) -> float:
     source, target = (torch.ones(size, dtype=torch.uint8, device=device) for _ in range(2))
     fastest, end = float("inf"), time.perf_counter() + seconds
     while True:
-        fastest = min(fastest, _fastest(lambda: target.copy_(source), device, times=1))
+        fastest = min(fastest, _fastest(lambda: target.copy_(source), device))
         if time.perf_counter() + fastest > end:
             return 2 * size / fastest
 
 
-def _fastest(do: Callable[[], object], device: torch.device, times: int = 3) -> float:
-    """Give the seconds of the fastest of a few calls."""
+def _fastest(do: Callable[[], object], device: torch.device, times: int = 1) -> float:
+    """Give the seconds of the fastest of so many calls."""
     import torch
 
     taken = []
