@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -19,7 +20,7 @@ from striate.events import Event, Step, ignore
 from striate.runs import weights
 from striate.runs.folder import Run
 from striate.runs.recipe import Recipe
-from striate.training import optim
+from striate.training import loop, optim
 from striate.training import task as tasks
 from striate.training.loop import Job, fit
 
@@ -124,6 +125,27 @@ def test_cut_anywhere_and_resumed_is_bit_equal(
     assert result(again) == result(whole)
 
 
+def test_a_resumed_run_computes_its_convolutions_as_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_job(tmp_path / "whole", threads=1)
+    fit(whole, ignore)
+    monkeypatch.setattr("striate.training.loop.Pace.due", lambda _: True)
+
+    def crash(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 9:
+            raise Cut
+
+    with pytest.raises(Cut):
+        fit(make_job(tmp_path / "broken", threads=1), crash)
+    # Another process knows nothing of what was measured, and may measure something else.
+    monkeypatch.setattr("striate.training.lower._PLANS", {})
+    monkeypatch.setattr("striate.training.lower.measured", None)
+    again = make_job(tmp_path / "broken", threads=1)
+    fit(again, ignore, resume=True)
+    assert result(again) == result(whole)
+
+
 def test_resuming_before_the_first_save_starts_anew(tmp_path: Path) -> None:
     whole, other = make_job(tmp_path / "whole"), make_job(tmp_path / "other")
     fit(whole, ignore)
@@ -160,6 +182,41 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_weights(tmp_path: Path) ->
     assert all(torch.isfinite(tensor).all() for tensor in kept.values())
     fresh = make_job(tmp_path / "fresh")
     assert torch.equal(kept["0.weight"], fresh.model.state_dict()["0.weight"])
+
+
+def test_where_a_look_costs_it_is_rare_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, other = make_job(tmp_path / "whole"), make_job(tmp_path / "other")
+    fit(whole, ignore)
+    monkeypatch.setattr(loop, "FREE_TO_LOOK", set())
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_LOOKS", 1e9)
+    told: list[Event] = []
+    fit(other, told.append)
+    assert result(other) == result(whole)
+    # At the end of each epoch of 3 steps, and at the last step.
+    assert [event.step for event in told if isinstance(event, Step)] == [3, 6, 9, 12, 15, 18, 20]
+
+
+@pytest.mark.parametrize("rare", [False, True])
+def test_the_step_that_diverged_is_named_however_late_it_is_seen(
+    tmp_path: Path, rare: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if rare:
+        monkeypatch.setattr(loop, "FREE_TO_LOOK", set())
+        monkeypatch.setattr(loop, "SECONDS_BETWEEN_LOOKS", 1e9)
+    job = make_job(tmp_path / "run")
+    count = itertools.count(1)
+
+    def losses(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        bad = next(count) == 5  # of the steps 4 to 6, whose losses are looked at together
+        return torch.nn.functional.cross_entropy(outputs, targets, reduction="none") * (
+            float("nan") if bad else 1.0
+        )
+
+    monkeypatch.setattr(type(job.task), "losses", lambda _, outputs, targets: losses(outputs, targets))
+    with pytest.raises(Diverged, match="at step 5; the weights of step 0"):
+        fit(job, ignore)
 
 
 def test_patience_stops_and_keeps_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from striate.data.batches import Batch
 from striate.runs.recipe import Recipe
 from striate.training import heap
+from striate.training import stepper as stepping
 from striate.training import task as tasks
 from striate.training.step import drawing, key, training_step
 from striate.training.stepper import built, stepper
@@ -139,6 +140,21 @@ def test_frozen_weights_stay_frozen_in_short_numbers() -> None:
         step(pictures)
     assert torch.equal(first, before)
     assert first.grad is None
+
+
+def test_a_compiled_network_computes_with_the_librarys_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+
+    def compiling(model: nn.Module) -> nn.Module:
+        compiled.append(model)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compiling)
+    monkeypatch.setattr(stepping, "lowered", None)
+    model, pictures = network(), batch()
+    with stepper(model, TASK, RECIPE.replace(compile=True, kernels="striate"), pictures.inputs) as step:
+        step(pictures)
+    assert compiled == [model]
 
 
 def test_threads_are_the_process_own_again() -> None:

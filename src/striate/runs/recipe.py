@@ -114,7 +114,7 @@ class Recipe:
     compile: bool | None = None
     """Compile the network first, which takes a minute or more."""
     kernels: Literal["library", "striate"] | None = None
-    """Convolutions by PyTorch's library alone, or where it is slow by ours."""
+    """Convolutions by PyTorch's library alone, as in a compiled network, or where it is slow by ours."""
     heap: Literal["system", "kept", "huge"] | None = None
     """Freed memory goes back to the system, is kept for the next step, or is kept in huge pages."""
     tune: Literal["off", "auto", "full"] = "auto"

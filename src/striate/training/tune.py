@@ -121,7 +121,7 @@ def candidates(recipe: Recipe, device: torch.device) -> list[tuple[str, Any]]:
     values: dict[str, tuple[Any, ...]] = {
         "threads": (threads // 2, 1) if cpu and threads > 1 else (),  # other work may hold the cores
         "precision": (*short, "float32"),
-        "kernels": ("library",),
+        "kernels": () if recipe.compile else ("library",),
         "layout": ("contiguous",),
         "heap": heap.kinds() if cpu else (),
         "fused": (False,) if recipe.optimizer in FUSED else (),
