@@ -241,6 +241,10 @@ def test_the_advice_names_what_loses_most(slow: str, told: str) -> None:
     assert made(Recipe(tune="auto"), **{slow: 10.0}).startswith(told)
 
 
+def test_a_compiled_network_gets_no_advice_about_layers() -> None:
+    assert made(Recipe(compile=True), conv=10.0).startswith("A compiled network has no layers")
+
+
 def test_what_was_tried_is_not_advised_again() -> None:
     assert "--tune" not in made(Recipe(tune="full"), conv=10.0)
     assert "--tune" not in made(Recipe(tune="full"), bn=10.0)

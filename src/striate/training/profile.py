@@ -215,6 +215,8 @@ def _faster(seconds: Sequence[float]) -> float:
 
 def advice(found: Profile, recipe: Recipe) -> str:
     """Say in a sentence what loses most against the machine's limits, and what would help there."""
+    if recipe.compile:
+        return "A compiled network has no layers to tell apart: without --compile they are shown."
     products = [row for row in found.layers if row.multiplies]
     passes = [row for row in found.layers if not row.multiplies]
     bigger = "a larger --batch updates the weights less often"
