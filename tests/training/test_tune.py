@@ -67,8 +67,12 @@ KNOWN: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 
-def searched(lab: Fake, seconds: float = 1e6, left: float = 1e6) -> tuple[Recipe, list[Tried]]:
-    return tune.search(START, KNOWN, lab, seconds=seconds, step=1.0, left=left, clock=lambda: lab.now)
+def searched(
+    lab: Fake, seconds: float = 1e6, left: float = 1e6, share: float = math.inf
+) -> tuple[Recipe, list[Tried]]:
+    return tune.search(
+        START, KNOWN, lab, seconds=seconds, share=share, step=1.0, left=left, clock=lambda: lab.now
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,13 @@ def test_a_gain_that_most_turns_do_not_show_may_be_chance() -> None:
     best, tries = searched(Noisy({}))
     assert best == START
     assert "may be chance" in {tried.verdict for tried in tries}
+
+
+def test_a_run_that_has_become_short_is_tuned_no_longer() -> None:
+    slow, quick = Fake({}), Fake({"2": 0.01})  # the first candidate makes the run a hundredth
+    assert len(searched(slow, left=1000, share=0.05)[1]) == len(KNOWN)
+    assert len(searched(quick, left=1000, share=0.05)[1]) == 1
+    assert quick.now < slow.now
 
 
 # ---- which candidates there are ------------------------------------------------------------------------
@@ -238,6 +249,12 @@ def test_nothing_is_measured_where_it_is_off_or_the_run_is_short(
     monkeypatch.setattr(tune, "Bench", None)
     asked = ASKED.replace(**settings)
     assert tune.tuned(network(), TASK, batch(), asked, steps=steps) == (fast(asked), None, [])
+
+
+def test_a_network_of_which_no_copies_fit_the_memory_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "Bench", None)
+    monkeypatch.setattr(tune, "free_memory", lambda: 12 * 4 * 600)  # bytes; it has 834 weights of 4
+    assert tune.tuned(network(), TASK, batch(), ASKED, steps=10**6) == (fast(ASKED), None, [])
 
 
 def test_what_a_run_has_decided_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:

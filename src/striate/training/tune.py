@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import torch
 from torch import nn
 
+from striate.data.cache import free_memory
 from striate.events import Choice, Tried, Tuned
 from striate.training import heap
 from striate.training.defaults import fast
@@ -57,7 +58,7 @@ class Lab(Protocol):
         """Give the errors of gradient and loss of one step; may raise anything where it cannot be done."""
 
     def preparing(self, recipe: Recipe) -> float:
-        """Give the seconds that the first step took more than others do (compiling)."""
+        """Give the seconds until the first step was done, compiling included."""
 
     def turn(self, recipe: Recipe) -> float:
         """Give the seconds of a step now."""
@@ -83,20 +84,22 @@ def tuned(
     start, began = fast(recipe), time.monotonic()
     known = candidates(recipe, batch.inputs.device)
     short = steps is not None and steps * SHARE < 3  # steps: not even one comparison
-    if recipe.tune == "off" or not known or (short and recipe.tune == "auto"):
+    # Three copies at a time, each with its gradients and an optimiser's memory.
+    heavy = 12 * sum(p.nbytes for p in model.parameters()) > free_memory()
+    if recipe.tune == "off" or not known or heavy or (short and recipe.tune == "auto"):
         return start, None, []
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), Bench(model, task, batch) as bench:
         start, first = started(start, recipe, bench)  # what a run needs once anyway
         ready = time.monotonic()
         step = bench.turn(start)
         run = seconds or step * (steps or 0)
-        limit = SECONDS[recipe.tune]
+        limit, share = SECONDS[recipe.tune], math.inf
         if recipe.tune == "auto":
-            limit = min(max(limit, STEPS * step), SHARE * run)
+            limit, share = max(limit, STEPS * step), SHARE
         if run < COMPILE_FROM or recipe.tune != "full":
             known = [(name, value) for name, value in known if name != "compile"]
         limit -= time.monotonic() - ready
-        best, tries = search(start, known, bench, seconds=limit, step=step, left=run / step)
+        best, tries = search(start, known, bench, seconds=limit, share=share, step=step, left=run / step)
     if not tries:
         return start, None, []
     gain = math.prod(tried.times or 1.0 for tried in tries if tried.verdict == "taken")
@@ -153,17 +156,20 @@ def search(
     lab: Lab,
     *,
     seconds: float,
+    share: float,
     step: float,
     left: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Recipe, list[Tried]]:
     """Try one setting after the other on top of the best so far.
 
-    seconds: for all.   step: what one takes.   left: steps of the run, which compiling has to pay for.
+    seconds, share: for all, the latter of the run that is left, which becomes shorter with each gain.
+    step: what one takes.   left: steps of the run, which compiling has to pay for.
     """
-    best, tries, ends = start, list[Tried](), clock() + seconds
+    best, tries, began = start, list[Tried](), clock()
     for number, (name, value) in enumerate(known):
-        share = (ends - clock()) / (len(known) - number)
+        ends = began + min(seconds, share * left * step)
+        turns = (ends - clock()) / (len(known) - number)
         if ends - clock() < (2 + 2 * LEAST) * step:  # the check, and the fewest turns that tell something
             break
         challenger = best.replace(**{name: value})
@@ -172,7 +178,7 @@ def search(
             tries.append(Tried(name, _said(value), None, None, error, wrong))
             lab.forget(challenger)
             continue
-        cost, ratios = _compared(best, challenger, lab, share, clock)
+        cost, ratios = _compared(best, challenger, lab, turns, clock)
         times, verdict = statistics.median(ratios), ""
         if times > MARGIN:  # and most turns agree
             verdict = "taken" if sorted(ratios)[len(ratios) // 4] > 1 else "may be chance"
@@ -180,7 +186,7 @@ def search(
             verdict = "costs more than it saves"
         tries.append(Tried(name, _said(value), cost, times, error, verdict))
         if verdict == "taken":
-            best, challenger = challenger, best
+            best, challenger, step = challenger, best, step / times
         lab.forget(challenger)
     return best, tries
 
@@ -245,7 +251,7 @@ class Bench:
         return float((found - expected).norm() / norm), abs(own - loss) / max(abs(loss), 1e-30)
 
     def preparing(self, recipe: Recipe) -> float:
-        """Give the seconds of the first step."""
+        """Give the seconds of building and of the first step."""
         return self.first[recipe]
 
     def turn(self, recipe: Recipe) -> float:
@@ -287,7 +293,7 @@ class Bench:
             torch.zeros_like(p).flatten() if p.grad is None else p.grad.detach().contiguous().flatten()
             for p in step.model.parameters()
         ]
-        found = torch.cat(flat).double(), float(loss)
+        found = torch.cat(flat), float(loss)
         self.first[recipe] = time.monotonic() - began
         return found
 
