@@ -1,7 +1,8 @@
 """A network made ready for fast training steps on a processor: same weights, same numbers, less work.
 
 Every plain convolution gets the fastest way of each pass (:mod:`striate.training.convolution`); batch norm,
-the addition of a shortcut and the ReLU after it become one operation where torch.fx can follow the network.
+the addition of a shortcut and the ReLU after it become one operation where torch.fx can follow the network,
+and so do a ReLU and the pooling after it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from torch import Tensor, fx, nn
 
 from striate.native import library
 from striate.native.norm import NormReLU
+from striate.native.pool import LARGEST_KERNEL, ReLUMaxPool
 from striate.native.winograd import LANES
+from striate.ops.size import Axis
 from striate.training.convolution import Convolution, Plan, measured, plannable, signature
 
 if TYPE_CHECKING:
@@ -111,6 +114,43 @@ class Normalised(nn.Module):
         return y  # type: ignore[no-any-return]
 
 
+class Pooled(nn.Module):
+    """A max pooling of the network and the ReLU before it, as one operation."""
+
+    def __init__(self, pool: nn.MaxPool2d, *, relu: bool) -> None:
+        super().__init__()
+        self.pool, self.relu = pool, relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        pool = self.pool
+        if x.dtype != torch.float32 or x.device.type != "cpu" or x.ndim != 4:
+            return pool(F.relu(x) if self.relu else x)  # type: ignore[no-any-return]
+        kernel, stride, padding = (_one(n) for n in (pool.kernel_size, pool.stride, pool.padding))
+        high, wide = (
+            Axis(side, kernel, stride, (padding, padding), ceil=pool.ceil_mode).positions
+            for side in x.shape[2:]
+        )
+        y: Tensor = ReLUMaxPool.apply(  # type: ignore[no-untyped-call]
+            x, (high, wide), kernel, stride, padding, self.relu
+        )
+        return y
+
+
+def _one(size: int | tuple[int, ...]) -> int:
+    return size if isinstance(size, int) else size[0]
+
+
+def _poolable(pool: nn.MaxPool2d) -> bool:
+    sizes = (pool.kernel_size, pool.stride, pool.padding)
+    square = all(isinstance(size, int) or len(set(size)) == 1 for size in sizes)
+    return (
+        square
+        and pool.dilation in (1, (1, 1))
+        and not pool.return_indices
+        and _one(sizes[0]) <= LARGEST_KERNEL
+    )
+
+
 def _fused(model: nn.Module) -> nn.Module | None:
     """Put norms, shortcuts and ReLUs together; None where fx cannot follow the network or finds none."""
     was_training, before = model.training, torch.get_rng_state()
@@ -128,10 +168,15 @@ def _fused(model: nn.Module) -> nn.Module | None:
     modules = dict(model.named_modules())
     found: dict[str, nn.Module] = {}
     for node in list(graph.nodes):
-        norm = modules.get(str(node.target)) if node.op == "call_module" else None
-        if isinstance(norm, nn.BatchNorm2d) and _fits(norm) and len(node.args) == 1:
+        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        if module is None or len(node.args) != 1:
+            continue
+        if isinstance(module, nn.BatchNorm2d) and _fits(module):
             name = f"{node.target}.normalised"
-            found[name] = _replace(graph, node, norm, name, modules)
+            found[name] = _replace(graph, node, module, name, modules)
+        elif isinstance(module, nn.MaxPool2d) and _poolable(module):
+            name = f"{node.target}.pooled"
+            found[name] = _replace_pool(graph, node, module, name, modules)
     if not found:
         return None
     fused = fx.GraphModule(modules | found | {"": model}, graph)  # the network's own modules, not copies
@@ -163,6 +208,21 @@ def _replace(
         last = before
     graph.erase_node(node)
     return Normalised(norm, relu=relu)
+
+
+def _replace_pool(
+    graph: fx.Graph, node: fx.Node, pool: nn.MaxPool2d, name: str, modules: dict[str, nn.Module]
+) -> Pooled:
+    """Put one node in the place of a pooling and, if nobody else looks at its result, the ReLU before it."""
+    before = node.all_input_nodes[0]
+    relu = _is_relu(before, modules) and len(before.users) == 1
+    with graph.inserting_before(node):
+        new = graph.call_module(name, (before.args[0] if relu else before,))
+    node.replace_all_uses_with(new)
+    graph.erase_node(node)
+    if relu:
+        graph.erase_node(before)
+    return Pooled(pool, relu=relu)
 
 
 def _leads_to(node: fx.Node, start: fx.Node) -> bool:
