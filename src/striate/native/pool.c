@@ -30,27 +30,35 @@ static Window window(const Pool *s, long i, long j) {
                     least(left + s->kernel, s->width)};
 }
 
-/* The maximum of up to sixteen channels; no number counts as the largest, so that it shows. */
-INLINE void largest(int lanes, const Pool *s, Window w, const float *picture, float *y, uint8_t *from) {
-    float best[LANES];
-    int place[LANES];
-    for (int c = 0; c < lanes; c++) best[c] = s->relu ? 0.f : -INFINITY, place[c] = NOWHERE;
+/* The maximum of up to sixteen channels; no number counts as the largest, so that it shows. end: of all numbers, behind
+   which nothing may be read. */
+INLINE void largest(int lanes, const Pool *s, Window w, const float *picture, const float *end, float *y, uint8_t *from) {
+    typedef int bits __attribute__((vector_size(64)));
+    typedef uint8_t bytes __attribute__((vector_size(16)));
+    vec best = (vec){0} - (s->relu ? 0.f : INFINITY);
+    bits place = (bits){0} + NOWHERE;
     for (long u = w.first_row; u < w.last_row; u++)
         for (long v = w.first_column; v < w.last_column; v++) {
             const float *at = picture + (u * s->width + v) * s->channels;
-            int here = (int)((u - w.top) * s->kernel + v - w.left);
-            for (int c = 0; c < lanes; c++) {
-                float value = at[c];
-                int take = (value > best[c]) | (value != value);
-                best[c] = take ? value : best[c];
-                place[c] = take ? here : place[c];
-            }
+            vec value = {0};
+            if (at + LANES <= end) value = load(at);  /* the lanes above are the next pixel's, and not kept */
+            else memcpy(&value, at, lanes * sizeof(float));
+            bits take = (value > best) | (value != value);
+            best = (vec)(((bits)value & take) | ((bits)best & ~take));
+            place = ((int)((u - w.top) * s->kernel + v - w.left) & take) | (place & ~take);
         }
-    for (int c = 0; c < lanes; c++) y[c] = best[c], from[c] = (uint8_t)place[c];
+    bytes places = __builtin_convertvector(place, bytes);
+    if (lanes == LANES) {
+        store(y, best);
+        memcpy(from, &places, LANES);
+    } else {
+        for (int c = 0; c < lanes; c++) y[c] = best[c], from[c] = places[c];
+    }
 }
 
 void pool_forward(const Pool *s, const float *x, float *y, uint8_t *from) {
     long size = s->channels;
+    const float *end = x + s->images * s->height * s->width * size;
 #pragma omp parallel for collapse(2) schedule(static)
     for (long image = 0; image < s->images; image++)
         for (long i = 0; i < s->out_height; i++)
@@ -58,8 +66,9 @@ void pool_forward(const Pool *s, const float *x, float *y, uint8_t *from) {
                 const float *picture = x + image * s->height * s->width * size;
                 long out = ((image * s->out_height + i) * s->out_width + j) * size, c = 0;
                 Window w = window(s, i, j);
-                for (; c + LANES <= size; c += LANES) largest(LANES, s, w, picture + c, y + out + c, from + out + c);
-                if (c < size) largest((int)(size - c), s, w, picture + c, y + out + c, from + out + c);
+                for (; c + LANES <= size; c += LANES)
+                    largest(LANES, s, w, picture + c, end, y + out + c, from + out + c);
+                if (c < size) largest((int)(size - c), s, w, picture + c, end, y + out + c, from + out + c);
             }
 }
 
