@@ -71,10 +71,11 @@ def test_equals_the_library(
 
 
 @pytest.mark.skipif(bool(unavailable()), reason="no kernels of our own")
-def test_winograd_in_a_layer_with_a_bias() -> None:
+@pytest.mark.parametrize(("ins", "outs", "kernel"), [(16, 32, 3), (3, 16, 3), (6, 10, 5), (24, 64, 3)])
+def test_winograd_in_a_layer_with_a_bias_and_any_channels(ins: int, outs: int, kernel: int) -> None:
     torch.manual_seed(0)
     plan = Plan("winograd", "winograd", "winograd")
-    compare(nn.Conv2d(16, 32, 3, padding=1), plan, torch.randn(3, 16, 7, 9), 1e-5)
+    compare(nn.Conv2d(ins, outs, kernel, padding=1), plan, torch.randn(3, ins, 7, 9), 1e-5)
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "winograd" or not unavailable()])
