@@ -61,7 +61,7 @@ def test_kill_nine_and_resume(whole: Path, tmp_path: Path, seed: int) -> None:
     run, draw = tmp_path / "run", np.random.default_rng(seed)
     steps: list[int] = []  # where each killed process had saved last
     command = striate("digits", *FLAGS, "--out", str(run))
-    for _ in range(20):
+    for _ in range(5):
         process = subprocess.Popen(
             command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -72,7 +72,7 @@ def test_kill_nine_and_resume(whole: Path, tmp_path: Path, seed: int) -> None:
         # Wait for progress worth losing, then for any moment after it.
         while process.poll() is None and state.stat().st_mtime_ns == before:
             time.sleep(0.01)
-        time.sleep(draw.uniform(0, 0.5))
+        time.sleep(draw.uniform(0, 0.2))
         if process.poll() is not None:
             break
         process.kill()
