@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from striate.models import registry
 from striate.models.resnet import resnet18
 from striate.native.library import unavailable
+from striate.training import convolution
 from striate.training.convolution import Convolution, Plan
 from striate.training.lower import Normalised, lowered
 
@@ -74,12 +75,29 @@ def test_known_plans_are_used_and_not_measured(monkeypatch: pytest.MonkeyPatch) 
     with lowered(model, x, plans):
         pass
     monkeypatch.setattr("striate.training.lower.measured", None)
-    monkeypatch.setattr("striate.training.lower._PLANS", {})
     kept = dict.fromkeys(plans, Plan(to_weight="product"))
     with lowered(model, x, kept):
         found = [module for module in model.modules() if isinstance(module, Convolution)]
         assert len(found) == 20
         assert all(module.plan == Plan(to_weight="product") for module in found)
+
+
+def test_what_was_measured_is_kept_on_disk_until_it_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x, _ = prepared("resnet18", 64)
+    convolution.forget()
+    first: dict[str, Plan] = {}
+    with lowered(model, x, first):
+        pass
+    convolution.known.cache_clear()  # as another process would begin
+    monkeypatch.setattr("striate.training.lower.measured", None)
+    again: dict[str, Plan] = {}
+    with lowered(model, x, again):
+        assert again == first
+    convolution.known().path.write_text("{ broken")
+    convolution.known.cache_clear()
+    assert convolution.known().plans == {}
+    convolution.forget()
+    assert not convolution.known().path.exists()
 
 
 class Lottery(nn.Module):
@@ -141,7 +159,7 @@ def test_what_is_used_twice_or_broadcast_is_right() -> None:
 def test_without_kernels_the_network_is_only_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("striate.training.lower", "striate.training.convolution"):
         monkeypatch.setattr(f"{place}.library.unavailable", lambda: "no compiler")
-    monkeypatch.setattr("striate.training.lower._PLANS", {})
+    convolution.forget()
     model, x = resnet18(10), torch.randn(2, 3, 64, 64)
     plans: dict[str, Plan] = {}
     with lowered(model, x, plans) as runs:

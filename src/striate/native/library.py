@@ -60,6 +60,14 @@ def unavailable() -> str:
     return ""
 
 
+def identity() -> str:
+    """Name what measurements of the kernels hold for: sources, compiler, processor, and torch."""
+    try:
+        return _path(_compiler()).stem.removeprefix("kernels-")
+    except Unavailable:
+        return f"none-{hashlib.sha256((torch.__version__ + _processor()).encode()).hexdigest()[:16]}"
+
+
 def _compiler() -> list[str]:
     if sys.platform != "linux":
         raise Unavailable(f"they are built on Linux only, this is {platform.system()}")

@@ -8,7 +8,9 @@ processor and the pass.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from striate.files import cache_folder, write_text
 from striate.native import library, winograd
 
 if TYPE_CHECKING:
@@ -258,6 +261,39 @@ def _seconds(call: Callable[[], Tensor]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
+
+
+class Known:
+    """The plans that were measured on this machine, by signature.
+
+    Kept on disk: nothing is measured twice, and a run that is made again goes the same way. A file that
+    cannot be read or written is no file.
+    """
+
+    def __init__(self) -> None:
+        self.path = cache_folder() / "native" / f"plans-{library.identity()}.json"
+        self.plans: dict[str, Plan] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+            self.plans = from_json(json.loads(self.path.read_text(encoding="utf-8")))
+
+    def add(self, plans: Mapping[str, Plan]) -> None:
+        """Keep what was measured now."""
+        self.plans |= plans
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self.path, json.dumps(to_json(self.plans), indent=1, sort_keys=True) + "\n")
+
+
+@functools.cache
+def known() -> Known:
+    """Give this machine's plans, read once."""
+    return Known()
+
+
+def forget() -> None:
+    """Let everything be measured anew, for whoever asks for it: a busy moment may have chosen badly."""
+    known().path.unlink(missing_ok=True)
+    known.cache_clear()
 
 
 def to_json(plans: Mapping[str, Plan]) -> dict[str, dict[str, str]]:

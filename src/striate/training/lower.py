@@ -20,12 +20,10 @@ from striate.native.norm import NormReLU
 from striate.native.pool import LARGEST_KERNEL, ReLUMaxPool
 from striate.native.winograd import LANES
 from striate.ops.size import Axis
-from striate.training.convolution import Convolution, Plan, measured, plannable, signature
+from striate.training.convolution import Convolution, Plan, known, measured, plannable, signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_PLANS: dict[str, Plan] = {}  # measured in this process: the same shape is not measured twice
 
 
 @contextlib.contextmanager
@@ -74,15 +72,19 @@ def _planned(model: nn.Module, inputs: Tensor, plans: dict[str, Plan]) -> dict[n
     for hook in hooks:
         hook.remove()
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+    new: dict[str, Plan] = {}
     found: dict[nn.Conv2d, Plan] = {}
     for module, shape in seen.items():
         name = signature(module, shape, dtype)
         if name not in plans:
-            if name not in _PLANS:
-                _PLANS[name] = measured(module, shape, dtype, first=module in first)
-            plans[name] = _PLANS[name]
+            if name not in known().plans:
+                new[name] = measured(module, shape, dtype, first=module in first)
+                known().plans[name] = new[name]
+            plans[name] = known().plans[name]
         if plans[name] != Plan():
             found[module] = plans[name]
+    if new:
+        known().add(new)
     return found
 
 

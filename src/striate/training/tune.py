@@ -20,7 +20,7 @@ from torch import nn
 
 from striate.data.cache import free_memory
 from striate.events import Choice, Tried, Tuned
-from striate.training import heap
+from striate.training import convolution, heap
 from striate.training.defaults import fast
 from striate.training.optim import FUSED
 from striate.training.step import drawing
@@ -88,6 +88,8 @@ def tuned(
     heavy = 12 * sum(p.nbytes for p in model.parameters()) > free_memory()
     if recipe.tune == "off" or not known or heavy or (short and recipe.tune == "auto"):
         return start, None, []
+    if recipe.tune == "full":
+        convolution.forget()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), Bench(model, task, batch) as bench:
         start, first = started(start, recipe, bench)  # what a run needs once anyway
         ready = time.monotonic()
