@@ -15,6 +15,7 @@ from striate.native.library import unavailable
 from striate.training import convolution
 from striate.training.convolution import Convolution, Plan
 from striate.training.lower import Normalised, lowered
+from striate.training.transfer import freeze
 
 needs_kernels = pytest.mark.skipif(bool(unavailable()), reason="no kernels of our own")
 
@@ -144,6 +145,18 @@ class Shared(nn.Module):
         z = F.relu(self.other(x) + x.mean((2, 3), keepdim=True))
         total: Tensor = F.relu(y) + y + z
         return total
+
+
+def test_a_frozen_norm_stays_frozen() -> None:
+    model, x, y = prepared("resnet18", 64)
+    head = {name for name, _ in model.named_parameters() if name.startswith("fc.")}
+    freeze(model, "body", head, x[:1])
+    before = {key: value.clone() for key, value in model.named_buffers()}
+    with lowered(model, x) as runs:
+        F.cross_entropy(runs(x), y).backward()  # type: ignore[no-untyped-call]
+    for key, value in model.named_buffers():
+        assert torch.equal(value, before[key]), key
+    assert {name for name, p in model.named_parameters() if p.grad is not None} == head
 
 
 @needs_kernels

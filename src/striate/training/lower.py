@@ -155,10 +155,12 @@ def _poolable(pool: nn.MaxPool2d) -> bool:
 
 def _fused(model: nn.Module) -> nn.Module | None:
     """Put norms, shortcuts and ReLUs together; None where fx cannot follow the network or finds none."""
-    was_training, before = model.training, torch.get_rng_state()
+    tracer, was_training, before = fx.Tracer(), model.training, torch.get_rng_state()
+    if any(_hooked(m) and not tracer.is_leaf_module(m, name) for name, m in model.named_modules()):
+        return None  # what hangs on a module of modules, such as a freeze, would not be heard any more
     model.train()
     try:
-        graph = fx.Tracer().trace(model)
+        graph = tracer.trace(model)
     except Exception:  # noqa: BLE001 - whatever a foreign network raises: it stays as it is
         return None
     finally:
@@ -184,6 +186,11 @@ def _fused(model: nn.Module) -> nn.Module | None:
     fused = fx.GraphModule(modules | found | {"": model}, graph)  # the network's own modules, not copies
     fused.training = True
     return fused
+
+
+def _hooked(module: nn.Module) -> bool:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, kind) for kind in kinds)
 
 
 def _replace(
