@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -167,6 +169,115 @@ def test_what_is_used_twice_or_broadcast_is_right() -> None:
     expected = copy.deepcopy(model)(x)
     with lowered(model, x) as runs:
         torch.testing.assert_close(runs(x), expected, rtol=1e-4, atol=1e-5)
+
+
+class Reused(nn.Module):
+    """One pooling and one norm, each called twice: behind a ReLU and not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.pool = nn.BatchNorm2d(16), nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.pool(F.relu(self.norm(x) * 2))
+        z: Tensor = self.pool(F.relu(self.norm(y)) - 0.5)
+        return z
+
+
+class Rectified(nn.Module):
+    """Reads again what an in-place ReLU before the pooling has changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.pool = nn.BatchNorm2d(16), nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 2
+        z = self.pool(F.relu(y, inplace=True))
+        result: Tensor = self.pool(y + self.norm(x)) + z
+        return result
+
+
+@needs_kernels
+@pytest.mark.parametrize("kind", [Reused, Rectified])
+def test_what_is_called_twice_or_changed_in_place_is_right(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    model, x = kind(), torch.randn(4, 16, 8, 8)
+    expected = copy.deepcopy(model)(x)
+    with lowered(model, x) as runs:
+        assert runs is not model
+        torch.testing.assert_close(runs(x), expected, rtol=1e-4, atol=1e-5)
+
+
+class Scaled(nn.Module):
+    """Uses a parameter and a buffer outside of any layer."""
+
+    calls: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.scale = nn.BatchNorm2d(16), nn.Parameter(torch.full((16, 1, 1), 2.0))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.add_(1)
+        y: Tensor = self.norm(x) * self.scale.square()
+        return y
+
+
+def test_tensors_outside_of_layers_are_used_as_they_are_now() -> None:
+    torch.manual_seed(0)
+    model, x = Scaled(), torch.randn(4, 16, 5, 5)
+    expected = copy.deepcopy(model)(x)
+    with lowered(model, x) as runs:
+        model.calls.zero_()
+        for _ in range(2):  # a value computed while tracing could go backward once only
+            y = runs(x)
+            y.sum().backward()
+        assert model.calls == 2
+        torch.testing.assert_close(y, expected)
+
+
+@needs_kernels
+def test_hooks_on_norms_are_heard() -> None:
+    model, x, heard = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU()), torch.randn(2, 16, 4, 4), list[int]()
+    model[0].register_forward_hook(lambda *_: heard.append(0))
+    model[1].register_forward_hook(lambda *_: heard.append(1))
+    with lowered(model, x) as runs:
+        heard.clear()
+        runs(x)
+    assert heard == [0, 1]
+
+
+def test_pictures_that_do_not_fit_are_the_steps_to_tell() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2))
+    with lowered(model, torch.zeros(2, 1, 8, 8)) as runs, pytest.raises(RuntimeError, match="shapes"):
+        runs(torch.zeros(2, 1, 8, 8))
+
+
+def test_a_plan_from_a_machine_with_a_compiler_is_followed_as_far_as_possible(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, x, _ = prepared("resnet18", 64)
+    plans: dict[str, Plan] = {}
+    with lowered(model, x, plans):
+        pass
+    monkeypatch.setattr("striate.training.convolution.library.unavailable", lambda: "no compiler")
+    kept = dict.fromkeys(plans, Plan("winograd", to_weight="product"))
+    with lowered(model, x, kept):
+        found = [module.plan for module in model.modules() if isinstance(module, Convolution)]
+    assert set(found) == {Plan(to_weight="product")}
+    assert set(kept.values()) == {Plan("winograd", to_weight="product")}  # as the run goes on elsewhere
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_cache_that_cannot_be_written_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "native").mkdir(mode=0o500)
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path))
+    known = convolution.Known()
+    known.add({"any": Plan()})
+    assert known.plans == {"any": Plan()}
+    assert not known.path.exists()
 
 
 def test_without_kernels_the_network_is_only_planned(monkeypatch: pytest.MonkeyPatch) -> None:

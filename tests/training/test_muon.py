@@ -88,3 +88,10 @@ def test_the_recipe_gives_all_else_a_share_of_the_rate() -> None:
         "2.weight": BESIDE_MUON,
         "2.bias": BESIDE_MUON,
     }
+
+
+def test_a_gradient_of_zeros_leaves_a_filter_as_it_is() -> None:
+    filters = torch.randn(4, 3, 3, 3).requires_grad_()
+    before, filters.grad = filters.detach().clone(), torch.zeros_like(filters)
+    Muon([filters]).step()
+    torch.testing.assert_close(filters.detach(), before)

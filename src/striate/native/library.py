@@ -38,7 +38,7 @@ def load() -> ctypes.CDLL:
     Raises Unavailable without a compiler, or where it fails. The result is remembered.
     """
     path = _path(_compiler())
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - it raises nothing where the folder may not be read
         _compile(_compiler(), path)
     try:
         library = ctypes.CDLL(str(path))

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from striate.errors import StriateError
 from striate.files import cache_folder, write_text
 from striate.native import library, winograd
 
@@ -198,6 +199,13 @@ def plannable(module: nn.Module) -> bool:
     )
 
 
+def possible(plan: Plan) -> Plan:
+    """Leave to torch what cannot be done here: a run's plan may come from a machine with a compiler."""
+    gone = {"winograd"} if library.unavailable() else set()
+    ways = WAYS.keys() - gone
+    return Plan(**{name: way if way in ways else "torch" for name, way in asdict(plan).items()})
+
+
 def signature(module: nn.Conv2d, shape: torch.Size, dtype: torch.dtype) -> str:
     """Name what a plan depends on: sizes, kind of number, threads."""
     g, sizes = geometry(module), "x".join(str(n) for n in shape)
@@ -279,8 +287,7 @@ class Known:
     def add(self, plans: Mapping[str, Plan]) -> None:
         """Keep what was measured now."""
         self.plans |= plans
-        with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError, StriateError):
             write_text(self.path, json.dumps(to_json(self.plans), indent=1, sort_keys=True) + "\n")
 
 
@@ -292,7 +299,8 @@ def known() -> Known:
 
 def forget() -> None:
     """Let everything be measured anew, for whoever asks for it: a busy moment may have chosen badly."""
-    known().path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        known().path.unlink(missing_ok=True)
     known.cache_clear()
 
 

@@ -122,7 +122,8 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
     looked, plans = 0.0, convolution.from_json(state.plans)
 
     def prepare(step: int) -> Batch:
-        batch, smaller = batches.at(*divmod(step, batches.steps)), side(recipe.early_size, step / state.steps)
+        batch = batches.at(*divmod(step, batches.steps))
+        smaller = side(recipe.early_size, step / max(1, state.steps))  # a fitted head may need no step
         return batch.resized(smaller) if smaller else batch
 
     def read() -> None:

@@ -20,7 +20,7 @@ from striate.native.norm import NormReLU
 from striate.native.pool import LARGEST_KERNEL, ReLUMaxPool
 from striate.native.winograd import LANES
 from striate.ops.size import Axis
-from striate.training.convolution import Convolution, Plan, known, measured, plannable, signature
+from striate.training.convolution import Convolution, Plan, known, measured, plannable, possible, signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def _planned(model: nn.Module, inputs: Tensor, plans: dict[str, Plan]) -> dict[n
     hooks = [module.register_forward_hook(look) for module in model.modules() if plannable(module)]
     was_training = model.training
     model.eval()  # a look must not move the running statistics
-    with torch.no_grad():
+    with torch.no_grad(), contextlib.suppress(Exception):  # a network that raises says so in the step
         model(few)
     model.train(was_training)
     for hook in hooks:
@@ -81,8 +81,8 @@ def _planned(model: nn.Module, inputs: Tensor, plans: dict[str, Plan]) -> dict[n
                 new[name] = measured(module, shape, dtype, first=module in first)
                 known().plans[name] = new[name]
             plans[name] = known().plans[name]
-        if plans[name] != Plan():
-            found[module] = plans[name]
+        if (plan := possible(plans[name])) != Plan():
+            found[module] = plan
     if new:
         known().add(new)
     return found
@@ -156,6 +156,7 @@ def _poolable(pool: nn.MaxPool2d) -> bool:
 def _fused(model: nn.Module) -> nn.Module | None:
     """Put norms, shortcuts and ReLUs together; None where fx cannot follow the network or finds none."""
     tracer, was_training, before = fx.Tracer(), model.training, torch.get_rng_state()
+    tracer.proxy_buffer_attributes = True
     if any(_hooked(m) and not tracer.is_leaf_module(m, name) for name, m in model.named_modules()):
         return None  # what hangs on a module of modules, such as a freeze, would not be heard any more
     model.train()
@@ -169,23 +170,30 @@ def _fused(model: nn.Module) -> nn.Module | None:
         torch.set_rng_state(before)
     if drew:  # a decision by lot, as in stochastic depth, would be the same for ever
         return None
+    if any(node.op == "get_attr" for node in graph.nodes):  # what is outside of all layers
+        return None
     modules = dict(model.named_modules())
     found: dict[str, nn.Module] = {}
     for node in list(graph.nodes):
         module = modules.get(str(node.target)) if node.op == "call_module" else None
-        if module is None or len(node.args) != 1:
+        if module is None or len(node.args) != 1 or _hooked(module):
             continue
         if isinstance(module, nn.BatchNorm2d) and _fits(module):
-            name = f"{node.target}.normalised"
+            name = _free(f"{node.target}.normalised", node, found)
             found[name] = _replace(graph, node, module, name, modules)
         elif isinstance(module, nn.MaxPool2d) and _poolable(module):
-            name = f"{node.target}.pooled"
+            name = _free(f"{node.target}.pooled", node, found)
             found[name] = _replace_pool(graph, node, module, name, modules)
     if not found:
         return None
     fused = fx.GraphModule(modules | found | {"": model}, graph)  # the network's own modules, not copies
     fused.training = True
     return fused
+
+
+def _free(name: str, node: fx.Node, found: dict[str, nn.Module]) -> str:
+    """Name one call of a module: of two calls only one may be followed by a ReLU."""
+    return f"{name}_{node.name}" if name in found else name
 
 
 def _hooked(module: nn.Module) -> bool:
@@ -224,7 +232,9 @@ def _replace_pool(
 ) -> Pooled:
     """Put one node in the place of a pooling and, if nobody else looks at its result, the ReLU before it."""
     before = node.all_input_nodes[0]
+    # In place a ReLU changes what others read of its input, too.
     relu = _is_relu(before, modules) and len(before.users) == 1
+    relu = relu and len(before.args) > 0 and len(before.all_input_nodes[0].users) == 1
     with graph.inserting_before(node):
         new = graph.call_module(name, (before.args[0] if relu else before,))
     node.replace_all_uses_with(new)
@@ -257,7 +267,8 @@ def _is_relu(node: fx.Node | None, modules: dict[str, nn.Module]) -> bool:
     if node is None:
         return False
     if node.op == "call_module":
-        return type(modules.get(str(node.target))) is nn.ReLU
+        module = modules.get(str(node.target))
+        return type(module) is nn.ReLU and not _hooked(module)
     return node.op == "call_function" and node.target in {F.relu, F.relu_, torch.relu, torch.relu_}
 
 

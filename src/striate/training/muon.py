@@ -63,7 +63,7 @@ class Muon(torch.optim.Optimizer):
         momentum.mul_(MOMENTUM).add_(gradient)
         turn = orthogonal(gradient.add(momentum, alpha=MOMENTUM).flatten(1)).view(p.shape)  # Nesterov's
         length = p.norm()
-        p.sub_(turn * (lr * length / turn.norm()))
+        p.sub_(turn * (lr * length / turn.norm().clamp(min=EPSILON)))  # a gradient of zeros turns nothing
         p.mul_(length / p.norm().clamp(min=EPSILON))
 
     def _adam(self, p: Tensor, lr: float) -> None:
