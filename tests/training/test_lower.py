@@ -249,6 +249,15 @@ def test_hooks_on_norms_are_heard() -> None:
     assert heard == [0, 1]
 
 
+def test_one_value_has_no_variance() -> None:
+    model = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU())
+    with (
+        lowered(model, torch.ones(1, 16, 1, 1)) as runs,
+        pytest.raises(ValueError, match="more than 1"),
+    ):
+        runs(torch.ones(1, 16, 1, 1))
+
+
 def test_pictures_that_do_not_fit_are_the_steps_to_tell() -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2))
     with lowered(model, torch.zeros(2, 1, 8, 8)) as runs, pytest.raises(RuntimeError, match="shapes"):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from striate.runs.start import Start
     from striate.training.loop import Job
 
-PREPARED = 5000  # pictures that are enough to know how neighbouring pixels go together
+PREPARED = 5000 * 32 * 32  # pixels that are enough to know how neighbours go together
 
 
 def start_from(asked: Recipe, *, offline: bool, emit: Emit) -> tuple[Recipe, Start | None]:
@@ -143,7 +143,8 @@ def _prepare(job: Job) -> None:
     if prepare is None:
         return
     rows = job.split["train"]
-    some = rows[:: max(1, len(rows) // PREPARED)]  # of all classes: files are sorted by them
+    apart = max(1, len(rows) * job.preprocess.size**2 // PREPARED)
+    some = rows[::apart]  # of all classes: files are sorted by them
     prepare(next(plain(job.pixels, some, job.preprocess, len(some), job.device)))
 
 
