@@ -20,7 +20,7 @@ from striate.events import Event, Step, ignore
 from striate.runs import weights
 from striate.runs.folder import Run
 from striate.runs.recipe import Recipe
-from striate.training import loop, optim
+from striate.training import convolution, loop, optim
 from striate.training import task as tasks
 from striate.training.loop import Job, fit
 
@@ -139,7 +139,7 @@ def test_a_resumed_run_computes_its_convolutions_as_it_began(
     with pytest.raises(Cut):
         fit(make_job(tmp_path / "broken", threads=1), crash)
     # Another process knows nothing of what was measured, and may measure something else.
-    monkeypatch.setattr("striate.training.lower._PLANS", {})
+    convolution.forget()
     monkeypatch.setattr("striate.training.lower.measured", None)
     again = make_job(tmp_path / "broken", threads=1)
     fit(again, ignore, resume=True)

@@ -18,7 +18,7 @@ from striate.errors import RecipeError
 from striate.events import Choice
 from striate.models import registry
 from striate.runs.recipe import SPEED
-from striate.training import machine
+from striate.training import heap, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,7 +201,8 @@ def fast(recipe: Recipe) -> Recipe:
         "fused": True,
         "compile": False,
         "kernels": "striate",
-        "heap": "system",
+        # Tensors of more than 32 MB go back to the system otherwise, and come back page by page.
+        "heap": "kept" if "kept" in heap.kinds() and recipe.device == "cpu" else "system",
     }
     missing = {name: usual[name] for name in SPEED if getattr(recipe, name) is None}
     return recipe.replace(**missing) if missing else recipe

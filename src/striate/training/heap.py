@@ -61,6 +61,7 @@ def held(kind: str) -> Iterator[None]:
         yield
     finally:
         _set(libc, SYSTEM)
+        libc.malloc_trim(0)  # what was kept goes back
 
 
 def _set(libc: ctypes.CDLL, values: dict[int, int]) -> None:
