@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,13 @@ class Lottery(nn.Module):
         return self.relu(self.norm(x)) if torch.rand(()) < 0.5 else x
 
 
+class Elsewhere(Lottery):
+    """Draws from another generator than torch's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.norm(x)) if random.random() < 0.5 else x
+
+
 class Branching(nn.Module):
     """Looks at its numbers: torch.fx cannot follow it."""
 
@@ -126,7 +134,33 @@ class Branching(nn.Module):
         return y if x.sum() > 0 else x
 
 
-@pytest.mark.parametrize("kind", [Lottery, Branching])
+class Asking(nn.Module):
+    """Asks for a type, which is another while torch.fx looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(x)
+        return y * 2 if isinstance(y, Tensor) else y
+
+
+class Aliased(nn.Module):
+    """Reads under another name what it added to in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = x * 1
+        same = total
+        total += self.norm(x)
+        return F.relu(total) + same
+
+
+@pytest.mark.parametrize("kind", [Lottery, Elsewhere, Branching, Asking, Aliased])
 def test_what_cannot_be_followed_stays_as_it_is(kind: type[nn.Module]) -> None:
     model, state = kind(), torch.get_rng_state()
     with lowered(model, torch.ones(2, 16, 4, 4)) as runs:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import operator
+import random
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
@@ -40,6 +42,8 @@ def lowered(model: nn.Module, inputs: Tensor, plans: dict[str, Plan] | None = No
     plans = {} if plans is None else plans
     chosen = _planned(model, inputs, plans)
     fused = None if library.unavailable() else _fused(model)
+    if fused is not None and not _alike(model, fused, inputs[:1]):
+        fused = None
     try:
         for module, plan in chosen.items():
             module.plan = plan  # type: ignore[assignment]
@@ -156,7 +160,7 @@ def _poolable(pool: nn.MaxPool2d) -> bool:
 
 def _fused(model: nn.Module) -> nn.Module | None:
     """Put norms, shortcuts and ReLUs together; None where fx cannot follow the network or finds none."""
-    tracer, was_training, before = fx.Tracer(), model.training, torch.get_rng_state()
+    tracer, was_training, before, lots = fx.Tracer(), model.training, torch.get_rng_state(), _lots()
     tracer.proxy_buffer_attributes = True
     if any(_hooked(m) and not tracer.is_leaf_module(m, name) for name, m in model.named_modules()):
         return None  # what hangs on a module of modules, such as a freeze, would not be heard any more
@@ -167,7 +171,7 @@ def _fused(model: nn.Module) -> nn.Module | None:
         return None
     finally:
         model.train(was_training)
-        drew = not torch.equal(before, torch.get_rng_state())
+        drew = lots != _lots()
         torch.set_rng_state(before)
     if drew:  # a decision by lot, as in stochastic depth, would be the same for ever
         return None
@@ -190,6 +194,37 @@ def _fused(model: nn.Module) -> nn.Module | None:
     fused = fx.GraphModule(modules | found | {"": model}, graph)  # the network's own modules, not copies
     fused.training = True
     return fused
+
+
+def _alike(model: nn.Module, fused: nn.Module, few: Tensor) -> bool:
+    """Compare both on a picture, norms by what they have learnt, so that nothing moves.
+
+    Tracing does not see that a network asks for types, nor that it reads again what it added to in place.
+    """
+    was_training, told = model.training, list[Tensor]()
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - no public name
+            module.training = False
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for form in (model, fused):
+                torch.manual_seed(0)
+                output = form(few.clone())
+                told.append(output[0] if isinstance(output, tuple) else output)
+        expected, found = told
+        near = 1e-3 * float(expected.abs().max())
+        return torch.allclose(found, expected, rtol=0, atol=near, equal_nan=True)
+    except Exception:  # noqa: BLE001 - whatever a foreign network raises: it stays as it is
+        return False
+    finally:
+        model.train(was_training)
+
+
+def _lots() -> object:
+    """Tell where the generators stand that a network may draw from."""
+    place = np.random.get_state(legacy=False)["state"]["pos"]  # noqa: NPY002 - that of foreign networks
+    return torch.get_rng_state().tolist(), random.getstate(), place
 
 
 def _free(name: str, node: fx.Node, found: dict[str, nn.Module]) -> str:
