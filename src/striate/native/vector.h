@@ -7,9 +7,11 @@
 #ifdef _OPENMP
 #include <omp.h>
 static inline int threads(void) { return omp_get_max_threads(); }
+static inline int team(void) { return omp_get_num_threads(); }
 static inline int thread(void) { return omp_get_thread_num(); }
 #else
 static inline int threads(void) { return 1; }
+static inline int team(void) { return 1; }
 static inline int thread(void) { return 0; }
 #endif
 

@@ -6,12 +6,18 @@
    Source: Lavin and Gray 2016, Fast algorithms for convolutional neural networks, section 4; points 0, 1, -1, 2,
    -2, infinity. Cross-correlation, as everywhere in networks.
 
-   Tiles are worked on in blocks that stay in a core's second-level cache. Rows hold a tile's channels side by
+   Tiles are worked on in blocks that stay in a core's second-level cache, or, where the weights are larger than that,
+   in large blocks of which each core takes some positions. Rows hold a tile's channels side by
    side; panels hold 32 channels of every tile, so that a matrix product reads its right side front to back. */
 
 #include "vector.h"
 
-enum { PANEL = 32 };
+enum {
+    PANEL = 32,
+    INNER_CACHE = 1 << 20,   /* bytes of a block that one core works on alone */
+    OUTER_CACHE = 24 << 20,  /* and of one that all share */
+    LARGE_WEIGHTS = 4 << 20  /* bytes of transformed weights from which on they share */
+};
 
 typedef struct {
     long images, height, width, channels;          /* of the input */
@@ -221,20 +227,51 @@ INLINE void scatter(int n, int m, const float *from, Layout l, float *picture, l
 
 typedef struct {
     long down, across, all;  /* tiles of a picture, and in all */
-    long block;              /* tiles worked on at a time, a multiple of 14 */
+    long block, blocks;      /* tiles worked on at a time, a multiple of 14, and how often */
+    int together;            /* all threads share a block: weights that fit no cache are read once, not by each */
 } Tiles;
+
+static long ceiling(long a, long b) { return (a + b - 1) / b; }
 
 static Tiles tiles_of(const Shape *s) {
     Tiles t;
-    t.down = (s->out_height + s->tile - 1) / s->tile, t.across = (s->out_width + s->tile - 1) / s->tile;
+    long n = s->tile + s->kernel - 1, channels = s->channels + s->out_channels;
+    long weights = n * n * s->channels * s->out_channels * (long)sizeof(float), tile = n * n * channels * (long)sizeof(float);
+    t.down = ceiling(s->out_height, s->tile), t.across = ceiling(s->out_width, s->tile);
     t.all = s->images * t.down * t.across;
-    long n = s->tile + s->kernel - 1, cache = 1 << 20;
-    long most = cache / (n * n * (s->channels + s->out_channels) * (long)sizeof(float)) / 14 * 14;
-    most = most < 28 ? 28 : most > 224 ? 224 : most;
-    long rounds = (t.all + threads() * most - 1) / (threads() * most);
-    t.block = (t.all + threads() * rounds - 1) / (threads() * rounds);
-    t.block = (t.block + 13) / 14 * 14;
+    t.together = weights > LARGE_WEIGHTS && threads() > 1;
+    long cache = t.together ? OUTER_CACHE : INNER_CACHE, most = cache / tile / 14 * 14;
+    most = most < 28 ? 28 : !t.together && most > 224 ? 224 : most;
+    long teams = t.together ? 1 : threads(), rounds = ceiling(t.all, teams * most);
+    t.block = ceiling(ceiling(t.all, teams * rounds), 14) * 14;
+    t.blocks = ceiling(t.all, t.block);
     return t;
+}
+
+/* What one member of a team does of `all`: from .. to. */
+typedef struct {
+    long from, to;
+} Part;
+
+static Part part(long all, const Tiles *t) {
+    if (!t->together) return (Part){0, all};
+    return (Part){all * thread() / team(), all * (thread() + 1) / team()};
+}
+
+/* Wait for the others of the team. */
+static void meet(const Tiles *t) {
+    if (t->together) {
+#pragma omp barrier
+    }
+}
+
+/* Where a tile lies. */
+typedef struct {
+    long image, top, left;
+} Place;
+
+static Place place(const Tiles *t, long tile, long m) {
+    return (Place){tile / (t->down * t->across), tile / t->across % t->down * m, tile % t->across * m};
 }
 
 /* ---- the three passes ---------------------------------------------------------------------------------- */
@@ -279,33 +316,38 @@ INLINE void convolve(int n, int m, const Shape *s, const float *x, const float *
     Tiles t = tiles_of(s);
     Layout rows = in_rows(t.block, s->channels), out = in_panels(t.block, s->out_channels);
     Layout weights = in_panels(s->channels, s->out_channels);
-    long blocks = (t.all + t.block - 1) / t.block;
+    long size = n * n * (rows.position + out.position), in = s->height * s->width * s->channels;
+    long whole = s->out_height * s->out_width * s->out_channels, count_k = panels(s->out_channels);
+    float *common = t.together ? scratch(size) : 0;
 #pragma omp parallel
     {
-        float *v = scratch(n * n * (rows.position + out.position)), *products = v + n * n * rows.position;
-#pragma omp for schedule(static)
-        for (long b = 0; b < blocks; b++) {
+        float *v = t.together ? common : scratch(size), *products = v + n * n * rows.position;
+        for (long b = t.together ? 0 : thread(); b < t.blocks; b += t.together ? 1 : team()) {
             long first = b * t.block, count = t.all - first < t.block ? t.all - first : t.block;
-            for (long i = 0; i < count; i++) {
-                long tile = first + i, image = tile / (t.down * t.across);
-                long top = tile / t.across % t.down * m - s->padding, left = tile % t.across * m - s->padding;
-                gather(n, n, m, 0, x + image * s->height * s->width * s->channels, s->height, s->width, s->channels,
-                       top, left, v + i * rows.row, rows);
+            Part tiles = part(count, &t), work = part(n * n * count_k, &t);
+            for (long i = tiles.from; i < tiles.to; i++) {
+                Place at = place(&t, first + i, m);
+                gather(n, n, m, 0, x + at.image * in, s->height, s->width, s->channels, at.top - s->padding,
+                       at.left - s->padding, v + i * rows.row, rows);
             }
-            for (int p = 0; p < n * n; p++)
-                for (long k = 0; k < panels(s->out_channels); k++)
-                    tall14((count + 13) / 14 * 14, vectors_of(s->out_channels, k), s->channels,
-                           v + p * rows.position, rows.row, u + p * weights.position + k * weights.panel,
-                           products + p * out.position + k * out.panel);
-            for (long i = 0; i < count; i++) {
-                long tile = first + i, image = tile / (t.down * t.across);
-                scatter(n, m, products + i * out.row, out, y + image * s->out_height * s->out_width * s->out_channels,
-                        s->out_height, s->out_width, s->out_channels, tile / t.across % t.down * m,
-                        tile % t.across * m);
+            meet(&t);
+            for (long q = work.from; q < work.to; q++) {
+                long p = q / count_k, k = q % count_k;
+                tall14(ceiling(count, 14) * 14, vectors_of(s->out_channels, k), s->channels, v + p * rows.position,
+                       rows.row, u + p * weights.position + k * weights.panel,
+                       products + p * out.position + k * out.panel);
             }
+            meet(&t);
+            for (long i = tiles.from; i < tiles.to; i++) {
+                Place at = place(&t, first + i, m);
+                scatter(n, m, products + i * out.row, out, y + at.image * whole, s->out_height, s->out_width,
+                        s->out_channels, at.top, at.left);
+            }
+            meet(&t);
         }
-        free(v);
+        if (!t.together) free(v);
     }
+    free(common);
 }
 
 /* Gradient of the weights (K, r, r, C) from the input and the gradient of the output. */
@@ -313,40 +355,48 @@ INLINE void weight_gradient(int n, int m, int r, const Shape *s, const float *x,
     Tiles t = tiles_of(s);
     Layout left = in_rows(t.block, s->out_channels), right = in_panels(t.block, s->channels);
     Layout sums = in_panels(s->out_channels, s->channels);
-    long blocks = (t.all + t.block - 1) / t.block, size = n * n * sums.position;
-    int most = threads();
-    float *all = scratch(most * size);
+    long size = n * n * (left.position + right.position), all = n * n * sums.position;
+    long in = s->height * s->width * s->channels, out = s->out_height * s->out_width * s->out_channels;
+    long count_c = panels(s->channels);
+    int sets = 1;
+    float *found = scratch((t.together ? 1 : threads()) * all), *common = t.together ? scratch(size) : 0;
 #pragma omp parallel
     {
-        float *own = all + thread() * size;
-        float *d = scratch(n * n * (left.position + right.position)), *v = d + n * n * left.position;
-        memset(own, 0, size * sizeof(float));
-#pragma omp for schedule(static)
-        for (long b = 0; b < blocks; b++) {
+        float *own = found + (t.together ? 0 : thread()) * all;
+        float *d = t.together ? common : scratch(size), *v = d + n * n * left.position;
+        Part zeros = part(all, &t);
+        memset(own + zeros.from, 0, (zeros.to - zeros.from) * sizeof(float));
+        for (long b = t.together ? 0 : thread(); b < t.blocks; b += t.together ? 1 : team()) {
             long first = b * t.block, count = t.all - first < t.block ? t.all - first : t.block;
-            for (long i = 0; i < count; i++) {
-                long tile = first + i, image = tile / (t.down * t.across);
-                long top = tile / t.across % t.down * m, across = tile % t.across * m;
-                gather(n, n, m, 0, x + image * s->height * s->width * s->channels, s->height, s->width, s->channels,
-                       top - s->padding, across - s->padding, v + i * right.row, right);
-                gather(n, m, m, 1, g + image * s->out_height * s->out_width * s->out_channels, s->out_height,
-                       s->out_width, s->out_channels, top, across, d + i * left.row, left);
+            Part tiles = part(count, &t), work = part(n * n * count_c, &t);
+            for (long i = tiles.from; i < tiles.to; i++) {
+                Place at = place(&t, first + i, m);
+                gather(n, n, m, 0, x + at.image * in, s->height, s->width, s->channels, at.top - s->padding,
+                       at.left - s->padding, v + i * right.row, right);
+                gather(n, m, m, 1, g + at.image * out, s->out_height, s->out_width, s->out_channels, at.top, at.left,
+                       d + i * left.row, left);
             }
-            for (int p = 0; p < n * n; p++)
-                for (long c = 0; c < panels(s->channels); c++)
-                    tall8(s->out_channels, vectors_of(s->channels, c), count, d + p * left.position, left.row,
-                          v + p * right.position + c * right.panel, own + p * sums.position + c * sums.panel);
+            meet(&t);
+            for (long q = work.from; q < work.to; q++) {
+                long p = q / count_c, c = q % count_c;
+                tall8(s->out_channels, vectors_of(s->channels, c), count, d + p * left.position, left.row,
+                      v + p * right.position + c * right.panel, own + p * sums.position + c * sums.panel);
+            }
+            meet(&t);
         }
-        free(d);
-        /* the barrier at the end of the loop has passed: every thread's sums are there */
+        if (!t.together) free(d);
+#pragma omp barrier
+#pragma omp single
+        sets = t.together ? 1 : team();
+        /* every thread's sums are there */
 #pragma omp for collapse(2) schedule(static)
         for (long k = 0; k < s->out_channels; k++)
             for (long c = 0; c < s->channels; c += LANES) {
                 vec w[36];
-                const float *at = all + c / PANEL * sums.panel + k * sums.row + c % PANEL;
+                const float *at = found + c / PANEL * sums.panel + k * sums.row + c % PANEL;
                 for (int p = 0; p < n * n; p++) {
                     w[p] = load(at + p * sums.position);
-                    for (int other = 1; other < most; other++) w[p] += load(at + other * size + p * sums.position);
+                    for (int other = 1; other < sets; other++) w[p] += load(at + other * all + p * sums.position);
                 }
 #pragma GCC unroll 8
                 for (int i = 0; i < n; i++) kernel_back(n, r, w + i * n, 1);
@@ -357,7 +407,8 @@ INLINE void weight_gradient(int n, int m, int r, const Shape *s, const float *x,
                         store(to + ((k * r + i) * r + j) * s->channels + c, w[i * n + j]);
             }
     }
-    free(all);
+    free(found);
+    free(common);
 }
 
 /* ---- what Python calls: 0 if done, 1 if there is no such form ------------------------------------------ */
