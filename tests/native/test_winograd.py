@@ -107,3 +107,8 @@ def test_what_there_is_no_form_for_is_refused() -> None:
         winograd.forward(numbers(1, 16, 8, 8), numbers(16, 16, 3, 3), 1, tile=3)
     with pytest.raises(TypeError, match="float32"):
         winograd.forward(numbers(1, 16, 8, 8).double(), numbers(16, 16, 3, 3), 1)
+
+
+def test_no_pictures_give_none() -> None:
+    found = winograd.forward(torch.zeros(0, 16, 8, 8), torch.zeros(32, 16, 3, 3), padding=1)
+    assert found.shape == (0, 32, 8, 8)
