@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.grad import conv2d_weight
 
 from striate.native import winograd
 
@@ -112,3 +113,19 @@ def test_what_there_is_no_form_for_is_refused() -> None:
 def test_no_pictures_give_none() -> None:
     found = winograd.forward(torch.zeros(0, 16, 8, 8), torch.zeros(32, 16, 3, 3), padding=1)
     assert found.shape == (0, 32, 8, 8)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_that_share_a_block_miss_nothing(threads: int) -> None:
+    """Weights of this size are read once for all; neither tiles nor positions divide by the threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        x, weight, g = numbers(3, 208, 9, 6), numbers(176, 208, 3, 3), numbers(3, 176, 7, 4)
+        found = winograd.forward(x, weight, 0), winograd.to_weight(x, g, 3, 0)
+    finally:
+        torch.set_num_threads(before)
+    exact = F.conv2d(x.double(), weight.double())
+    assert float((found[0].double() - exact).norm() / exact.norm()) < 2e-5
+    exact = conv2d_weight(x.double(), list(weight.shape), g.double())
+    assert float((found[1].double() - exact).norm() / exact.norm()) < 2e-5
