@@ -40,11 +40,12 @@ def load() -> ctypes.CDLL:
     path = _path(_compiler())
     if not os.path.exists(path):  # noqa: PTH110 - it raises nothing where the folder may not be read
         _compile(_compiler(), path)
+    before = _openmp_runtimes()
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise Unavailable(f"the compiled kernels cannot be loaded: {error}") from error
-    if _openmp_runtimes() > 1:  # two pools of threads on the same cores wait for one another
+    if _openmp_runtimes() > before > 0:  # two pools of threads on the same cores wait for one another
         raise Unavailable("torch brings a runtime for threads that differs from the compiler's")
     library.winograd_weights_size.restype = ctypes.c_long
     return library

@@ -61,7 +61,12 @@ def held(kind: str) -> Iterator[None]:
         yield
     finally:
         _set(libc, SYSTEM)
-        libc.malloc_trim(0)  # what was kept goes back
+
+
+def release() -> None:
+    """Give back to the system what was kept; after a training, not after each step that is timed."""
+    if len(kinds()) > 1:
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _set(libc: ctypes.CDLL, values: dict[int, int]) -> None:

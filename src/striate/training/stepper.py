@@ -52,8 +52,11 @@ def stepper(
     Threads and heap are the process's own again after the block, and so are the model's kernels. Settings
     that are None are those of :func:`.defaults.fast`.
     """
-    with placed(recipe), built(model, task, recipe, inputs, optimiser, plans) as step:
-        yield step
+    try:
+        with placed(recipe), built(model, task, recipe, inputs, optimiser, plans) as step:
+            yield step
+    finally:
+        heap.release()
 
 
 @contextlib.contextmanager

@@ -240,6 +240,7 @@ class Bench:
         """Let go of all copies."""
         for recipe in list(self.kept):
             self.forget(recipe)
+        heap.release()
 
     def errors(self, recipe: Recipe) -> tuple[float, float]:
         """Compare with float32, eager and by the library, on the same weights and pictures."""
