@@ -36,7 +36,7 @@ from striate.training.stepper import stepper
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ROUNDS, STEPS = 7, {"lenet5": 200, "resnet20": 20}
+ROUNDS, STEPS = 5, {"lenet5": 800, "resnet20": 50}
 ASKED = {"lenet5": 0.10, "resnet20": 0.03}
 
 
