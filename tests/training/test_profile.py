@@ -248,6 +248,7 @@ def test_a_compiled_network_gets_no_advice_about_layers() -> None:
 def test_what_was_tried_is_not_advised_again() -> None:
     assert "--tune" not in made(Recipe(tune="full"), conv=10.0)
     assert "--tune" not in made(Recipe(tune="full"), bn=10.0)
+    assert "--tune" not in made(Recipe(kernels="striate"), bn=10.0)
 
 
 def test_a_profile_of_a_job_adds_up_and_leaves_the_job_as_it_was(tmp_path: Path) -> None:

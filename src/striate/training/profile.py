@@ -255,6 +255,6 @@ def _for_products(found: Profile, recipe: Recipe) -> str:
 
 
 def _for_passes(recipe: Recipe) -> str:
-    if recipe.tune != "full":
-        return "--tune full tries kernels that join these passes, and numbers of half the bytes"
-    return "what is left is less to move: half the --size is a quarter of it"
+    if recipe.kernels == "striate" or recipe.tune == "full":  # ours join the passes already
+        return "what is left is less to move: half the --size is a quarter of it"
+    return "--tune full tries kernels that join these passes, and numbers of half the bytes"
