@@ -17,7 +17,7 @@ SHARES = (0.25, 1.0, 4.0)
 # The usual rates; those of the adaptive rules are their papers' or torch's defaults.
 RATES = {
     "sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.01,
-    "adadelta": 1.0, "rmsprop": 0.001, "adam": 0.001, "adamw": 0.001,
+    "adadelta": 1.0, "rmsprop": 0.001, "adam": 0.001, "adamw": 0.001, "muon": 0.02,
 }  # fmt: skip
 
 
