@@ -87,12 +87,12 @@ def test_another_machine_is_told_in_one_line(
     move(tmp_path / "run", status="interrupted")
     capsys.readouterr()
     assert main(["train", "--resume", str(tmp_path / "run")]) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "another machine (Abacus" in line]
+    told = [line for line in capsys.readouterr().err.splitlines() if "another machine's (Abacus" in line]
     assert len(told) == 1
     move(tmp_path / "run")
     again = ["train", "--recipe", str(tmp_path / "run" / "recipe.toml"), "--out", str(tmp_path / "again")]
     assert main(again) == 0
-    assert "another machine (Abacus" in capsys.readouterr().err
+    assert "another machine's (Abacus" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("unmeasured")

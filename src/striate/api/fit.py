@@ -297,8 +297,8 @@ def _announce(run: Path, emit: Emit) -> None:
         name = " ".join(f"{there.get(key, '')}" for key in ("processor", "instructions"))
         emit(
             events.Warned(
-                f"The speed settings were chosen on another machine ({name}, {there.get('cores')} cores) and "
-                "are kept; results differ by rounding. In a new run, --tune auto measures here."
+                f"The speed settings are another machine's ({name}, {there.get('cores')} cores), "
+                "and are kept; in a new run --tune auto measures here."
             )
         )
 
