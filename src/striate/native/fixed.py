@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from striate.native import winograd
-from striate.native.library import load
+from striate.native.library import address, load
 
 
 class _After(ctypes.Structure):
@@ -32,8 +32,5 @@ class Fixed:
             raise ValueError(f"the shortcut has the shape {tuple(shortcut.shape)}, not {tuple(y.shape)}")
         shape = _After(y.numel() // y.shape[1], y.shape[1], int(self.relu))
         added = None if shortcut is None else shortcut.contiguous(memory_format=torch.channels_last)
-        load().after_convolution(
-            ctypes.byref(shape), ctypes.c_void_p(self.bias.data_ptr()),
-            None if added is None else ctypes.c_void_p(added.data_ptr()), ctypes.c_void_p(y.data_ptr()),
-        )  # fmt: skip
+        load().after_convolution(ctypes.byref(shape), address(self.bias), address(added), address(y))
         return y

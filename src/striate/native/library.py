@@ -61,6 +61,11 @@ def unavailable() -> str:
     return ""
 
 
+def address(x: torch.Tensor | None) -> ctypes.c_void_p | None:
+    """Point at a tensor's numbers, which must stay alive during the call; None is no tensor."""
+    return None if x is None else ctypes.c_void_p(x.data_ptr())
+
+
 def identity() -> str:
     """Name what measurements of the kernels hold for: sources, compiler, processor, and torch."""
     try:

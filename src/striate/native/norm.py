@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from striate.native.library import load
+from striate.native.library import address, load
 
 
 class _Norm(ctypes.Structure):
@@ -39,9 +39,16 @@ class NormReLU(torch.autograd.Function):
         y, mean, variance = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
         shape = _shape(x, relu)
         load().norm_forward(
-            ctypes.byref(shape), _at(x), _at(shortcut), _at(weight), _at(bias), ctypes.c_float(eps),
-            _at(mean), _at(variance), _at(y),
-        )  # fmt: skip
+            ctypes.byref(shape),
+            address(x),
+            address(shortcut),
+            address(weight),
+            address(bias),
+            ctypes.c_float(eps),
+            address(mean),
+            address(variance),
+            address(y),
+        )
         ctx.save_for_backward(x, y if relu else None, weight, mean, variance)
         ctx.eps, ctx.relu, ctx.adds = eps, relu, shortcut is not None
         ctx.mark_non_differentiable(mean, variance)
@@ -58,15 +65,21 @@ class NormReLU(torch.autograd.Function):
         to_weight, to_bias = torch.empty_like(weight), torch.empty_like(weight)
         shape = _shape(x, ctx.relu)
         load().norm_backward(
-            ctypes.byref(shape), _at(g), _at(x), _at(y), _at(weight), _at(mean), _at(variance),
-            ctypes.c_float(ctx.eps), _at(to_x), _at(to_shortcut), _at(to_weight), _at(to_bias),
-        )  # fmt: skip
+            ctypes.byref(shape),
+            address(g),
+            address(x),
+            address(y),
+            address(weight),
+            address(mean),
+            address(variance),
+            ctypes.c_float(ctx.eps),
+            address(to_x),
+            address(to_shortcut),
+            address(to_weight),
+            address(to_bias),
+        )
         return to_x, g if ctx.adds and not ctx.relu else to_shortcut, to_weight, to_bias, None, None
 
 
 def _shape(x: Tensor, relu: bool) -> _Norm:
     return _Norm(x.numel() // x.shape[1], x.shape[1], int(relu))
-
-
-def _at(x: Tensor | None) -> ctypes.c_void_p | None:
-    return None if x is None else ctypes.c_void_p(x.data_ptr())

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from striate.native.library import load
+from striate.native.library import address, load
 
 LARGEST_KERNEL = 15  # its places fit a byte
 
@@ -42,7 +42,7 @@ class ReLUMaxPool(torch.autograd.Function):
         place = torch.empty_like(y, dtype=torch.uint8)
         ctx.pool = _Pool(n, height, width, channels, *size, kernel, stride, padding, int(relu))
         ctx.shape = x.shape
-        load().pool_forward(ctypes.byref(ctx.pool), *(ctypes.c_void_p(t.data_ptr()) for t in (x, y, place)))
+        load().pool_forward(ctypes.byref(ctx.pool), *map(address, (x, y, place)))
         ctx.save_for_backward(place)
         return y
 
@@ -51,5 +51,5 @@ class ReLUMaxPool(torch.autograd.Function):
         (place,) = ctx.saved_tensors
         g = gradients[0].contiguous(memory_format=torch.channels_last)
         to = torch.empty(ctx.shape, memory_format=torch.channels_last)
-        load().pool_backward(ctypes.byref(ctx.pool), *(ctypes.c_void_p(t.data_ptr()) for t in (g, place, to)))
+        load().pool_backward(ctypes.byref(ctx.pool), *map(address, (g, place, to)))
         return to, None, None, None, None, None

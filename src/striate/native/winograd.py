@@ -12,7 +12,7 @@ import ctypes
 import torch
 from torch import Tensor
 
-from striate.native.library import load
+from striate.native.library import address, load
 
 LANES = 16
 TILES = {3: (4, 2), 5: (2,)}  # kernel -> outputs a side of a tile that there is a form for
@@ -53,7 +53,7 @@ def to_weight(x: Tensor, gradient: Tensor, kernel: int, padding: int, tile: int 
     x, gradient = _plain(x), _plain(gradient)
     found = _empty(gradient.shape[1], x.shape[1], kernel, kernel)
     shape = _shape(x, gradient, padding, kernel, tile)
-    _done(load().winograd_weight_gradient(ctypes.byref(shape), _at(x), _at(gradient), _at(found)))
+    _done(load().winograd_weight_gradient(ctypes.byref(shape), address(x), address(gradient), address(found)))
     return found
 
 
@@ -78,10 +78,10 @@ class Kernel:
         self.tile, self.rows, self.columns = (tile, ins, outs) if forward else (tile, outs, ins)
         sizes = [ctypes.c_long(size) for size in (tile, self.size, self.rows, self.columns)]
         self.transformed = torch.empty(library.winograd_weights_size(*sizes))
-        to = _at(self.transformed)
+        to = address(self.transformed)
         _done(
             library.winograd_weights(
-                *sizes[:2], _at(weight), ctypes.c_long(outs), ctypes.c_long(ins), int(forward), to
+                *sizes[:2], address(weight), ctypes.c_long(outs), ctypes.c_long(ins), int(forward), to
             )
         )
 
@@ -96,7 +96,9 @@ class Kernel:
         if not y.numel():  # no pictures have no blocks to share out
             return y
         shape = _shape(x, y, padding, self.size, self.tile)
-        _done(load().winograd_convolve(ctypes.byref(shape), _at(x), _at(self.transformed), _at(y)))
+        _done(
+            load().winograd_convolve(ctypes.byref(shape), address(x), address(self.transformed), address(y))
+        )
         return y
 
 
@@ -121,10 +123,6 @@ def _plain(x: Tensor) -> Tensor:
 
 def _empty(*shape: int) -> Tensor:
     return torch.empty(shape, memory_format=torch.channels_last)
-
-
-def _at(x: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(x.data_ptr())
 
 
 def _done(code: int) -> None:
