@@ -71,3 +71,14 @@ def test_nothing_stays_behind_even_after_an_error() -> None:
     assert hooks() == before
     assert not model._forward_hooks
     assert not model._forward_pre_hooks
+
+
+def test_the_caller_is_given_what_the_listener_puts_in_place_of_the_result() -> None:
+    def doubled(call: taps.Call) -> None:
+        if call.name == "0":
+            call.result = 2 * call.result
+
+    model = nn.Sequential(nn.Identity(), nn.Identity())
+    with taps.calls(model, lambda _: None, doubled):
+        assert model(torch.ones(1)).item() == 2
+    assert model(torch.ones(1)).item() == 1

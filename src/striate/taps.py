@@ -42,6 +42,7 @@ def calls(model: nn.Module, enter: Callable[[Call], None], leave: Callable[[Call
     """Follow the calls of a network and of everything inside it.
 
     enter: hears of a call before it runs; leave: of the same call after it returned, or raised an Exception.
+    What ``leave`` puts into ``call.result`` is what the caller is given.
     Modules outside the network are passed over in silence, and so is what other threads call.
 
     >>> from torch import nn, ones
@@ -60,13 +61,15 @@ def calls(model: nn.Module, enter: Callable[[Call], None], leave: Callable[[Call
             inside.append(Call(name, module, arguments, handled=sys.exc_info()[1]))
             enter(inside[-1])
 
-    def after(module: nn.Module, _arguments: tuple[Any, ...], result: Any) -> None:
+    def after(module: nn.Module, _arguments: tuple[Any, ...], result: Any) -> Any:
         # Somebody else's hook may have raised before ours heard of the call.
         if get_ident() == thread and inside and inside[-1].module is module:
             call = inside.pop()
             now = sys.exc_info()[1]
             call.result, call.error = result, now if now is not call.handled else None
             leave(call)
+            return call.result
+        return None
 
     handles = [register_module_forward_pre_hook(before)]
     try:

@@ -6,14 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from striate import events
+from striate.api.labelled import labelled
 from striate.data.folders import PICTURES
 from striate.data.listing import any_hidden
-from striate.data.pictures import targets_of
-from striate.data.sources import open_source
-from striate.data.store import build, survey
 from striate.errors import DataError
 from striate.files import write_csv
 from striate.runs.load import preprocess_of
@@ -44,38 +40,15 @@ def evaluate(
     from striate.training import task as tasks
     from striate.training.evaluate import evaluate as score
 
-    info, preprocess, model = run.info, preprocess_of(run), run.model
-    classes = tuple(info["classes"])
-    source = open_source(str(data), task=info["task"], offline=offline, learn=False, emit=emit)
-    unknown = sorted({str(s.target) for s in source.samples} - set(classes)) if classes else []
-    if unknown:
-        raise DataError(
-            f"{data} has classes that {run.path} does not know: {', '.join(unknown[:5])}.",
-            f"Its classes: {', '.join(classes[:12])}.",
-        )
-    seen = survey(source, emit)
-    store = build(source, seen, preprocess, emit=emit)
-    for index, reason in sorted(store.unreadable.items()):
-        emit(events.Warned(f"left out {source.samples[index].name}: {reason}"))
-    splits = [source.samples[i].split for i in store.rows]
-    wanted = split or ("test" if "test" in splits else None)
-    rows = np.array([row for row, name in enumerate(splits) if wanted in {None, name}], np.int64)
-    if not len(rows):
-        raise DataError(
-            f"{data} has no readable pictures in the split {wanted!r}.", "Name another with --split."
-        )
-    if wanted is None and seen.fingerprint(source) == info["data"]["fingerprint"]:
-        told = "The run was trained on most of these pictures: the result is too good (split.csv says which)."
-        emit(events.Warned(told))
-    targets = targets_of(source, store, classes)
-    task = tasks.from_info(info)
+    found = labelled(run, data, split=split, offline=offline, emit=emit)
+    task = tasks.from_info(run.info)
     _, scores = score(
-        model,
+        run.model,
         task,
-        store.pixels,
-        targets,
-        rows,
-        preprocess,
+        found.pixels,
+        found.targets,
+        found.rows,
+        preprocess_of(run),
         precision=run.precision,
         device="cpu",
         tta=run.recipe.tta,

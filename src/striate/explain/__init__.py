@@ -1,0 +1,1 @@
+"""Looking into a trained network: one function a method, tensors in, tensors out, for any module."""
