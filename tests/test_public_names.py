@@ -10,7 +10,7 @@ import striate
 
 PUBLIC = [
     "Recipe", "Run", "StriateError", "__version__",
-    "check", "evaluate", "inspect", "load", "predict", "train", "train_several",
+    "check", "evaluate", "explain", "inspect", "load", "predict", "scan", "stress", "train", "train_several",
 ]  # fmt: skip
 
 
@@ -29,7 +29,8 @@ def test_an_unknown_name_is_an_ordinary_attribute_error() -> None:
 
 
 def test_no_public_name_hides_a_folder_of_the_package() -> None:
-    for folder in ("data", "models", "ops", "runs", "summary", "training", "report", "cli"):
+    folders = "data models ops runs summary training report cli explain stress scan"
+    for folder in folders.split():
         module = importlib.import_module(f"striate.{folder}")
         assert getattr(striate, folder) is module
 

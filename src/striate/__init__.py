@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from striate import explain, scan, stress
     from striate.api import check, evaluate, inspect, load, predict, train, train_several
     from striate.errors import StriateError
     from striate.runs.folder import Run
@@ -26,9 +27,12 @@ __all__ = [
     "__version__",
     "check",
     "evaluate",
+    "explain",
     "inspect",
     "load",
     "predict",
+    "scan",
+    "stress",
     "train",
     "train_several",
 ]
@@ -45,9 +49,12 @@ _HOMES = {
     "train": "striate.api",
     "train_several": "striate.api",
 }
+_MODULES = {"explain", "scan", "stress"}  # functions on networks and tensors
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"striate.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'striate' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
