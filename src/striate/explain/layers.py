@@ -13,7 +13,7 @@ from striate import taps
 from striate.errors import ModelError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import nn
 
@@ -93,6 +93,11 @@ def follow(model: nn.Module, x: Tensor, use: Callable[[str, nn.Module, Tensor], 
 
     with still(model), taps.calls(model, lambda _: None, leave):
         return model(x)
+
+
+def batches(x: Tensor | Iterable[Tensor], size: int = 64) -> Iterator[Tensor]:
+    """Cut pictures (N, ...) into batches; those of a stream come as they are."""
+    yield from x.split(size) if isinstance(x, Tensor) else x
 
 
 def layers(model: nn.Module, x: Tensor) -> list[Layer]:
