@@ -97,11 +97,11 @@ def _augmented(job: Job, classes: Sequence[str]) -> list[tuple[Shown, list[Shown
     for epoch in range(VERSIONS):
         batch = batches.at(epoch, 0)
         for row, inputs in zip(batch.index, batch.inputs.numpy(), strict=True):
-            versions[int(row)].append(Shown(visible(_raw(inputs, job.preprocess), job.preprocess), ""))
+            versions[int(row)].append(Shown(visible(raw(inputs, job.preprocess), job.preprocess), ""))
     return [(Shown(visible(job.pixels[row], job.preprocess), label(row)), versions[int(row)]) for row in rows]
 
 
-def _raw(inputs: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
+def raw(inputs: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
     """Undo the normalisation: (C, H, W) -> (H, W, C) in the files' own values."""
     given = (preprocess.low, preprocess.high, preprocess.mean, preprocess.std)
     low, high, mean, std = (np.array(values, np.float32) for values in given)
