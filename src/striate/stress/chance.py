@@ -33,7 +33,8 @@ def keys(seed: int, rows: NDArray[Any]) -> NDArray[np.uint64]:
 
 def uniform(name: str, keys: NDArray[np.uint64], n: int) -> Tensor:
     """Draw n numbers in [0, 1) for each picture: (N, n) float32, on the CPU."""
-    return torch.from_numpy(draws.uniform(zlib.crc32(name.encode()), 0, keys, n).astype(np.float32))
+    bits = np.floor(draws.uniform(zlib.crc32(name.encode()), 0, keys, n) * 2.0**24)  # rounding would reach 1
+    return torch.from_numpy(bits.astype(np.float32)) * 2.0**-24
 
 
 def generators(name: str, keys: NDArray[np.uint64]) -> list[np.random.Generator]:

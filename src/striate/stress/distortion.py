@@ -1,11 +1,11 @@
-"""Every distortion by its name: the curves of the decks and the 15 corruptions of Hendrycks and Dietterich (2019)."""
+"""Every distortion by its name: the curves, and the 15 corruptions of Hendrycks and Dietterich (2019)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from striate.stress import blur, hide, light, move, noise
+from striate.stress import blur, digital, hide, light, move, noise, weather
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_SHIFTS = 16  # levels of the curve over shift; all pixels up to a picture of 64
 
 
-def _any(channels: int) -> str:
+def _any(_channels: int) -> str:
     return ""
 
 
@@ -26,8 +26,8 @@ class Distortion:
     """One way to spoil a picture.
 
     name: as in ``stress --json``.   unit: what a level counts.   levels: side of the picture in pixels ->
-    levels, weakest first.   change: what is done (call ``apply``).   identity: the level that changes nothing;
-    the first one of a curve. The published corruptions have 1 to 5, and 0 changes nothing.
+    levels, weakest first.   change: what is done (call ``apply``).   identity: the level that changes
+    nothing, the first of a curve; the published corruptions have 1 to 5, and 0 changes nothing.
     published: whether it is one of the 15.   pooled: whether it takes pieces of other pictures.
     refusal: number of channels -> why the distortion means nothing for such pictures; empty where it does.
     """
@@ -47,8 +47,8 @@ class Distortion:
         """Distort pictures; the same picture, key and level give the same pixels whatever the batch.
 
         pictures: (N, C, H, W) float32 in 0..1, left as they are.   keys: (N,) uint64, of ``chance.keys``.
-        pool: (P, C, H, W) in 0..1, pictures to take clutter from; without it the pictures themselves, and then
-        the batch matters.
+        pool: (P, C, H, W) in 0..1, pictures to take clutter from; without it the pictures themselves, and
+        then the batch matters.
         Returns: the same shape and type, in 0..1.
         """
         if level == self.identity or not len(pictures):
@@ -58,7 +58,7 @@ class Distortion:
 
 
 def _fixed(*levels: float) -> Callable[[int], tuple[float, ...]]:
-    return lambda size: levels
+    return lambda _size: levels
 
 
 def _shares(*shares: float) -> Callable[[int], tuple[float, ...]]:
@@ -89,9 +89,36 @@ _DRAWN = (
     ),
     Distortion("blur", "pixels (sigma)", _shares(0, 0.01, 0.02, 0.04, 0.06, 0.1), blur.blur),
     Distortion("noise", "of the range (sigma)", _fixed(0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4), noise.noise),
+    Distortion(
+        "jpeg", "quality, 100 is not stored", _fixed(100, 90, 70, 50, 30, 20, 10, 5), digital.jpeg, 100
+    ),
     Distortion("clutter", "pieces", _fixed(0, 1, 2, 4, 8, 16), hide.clutter, pooled=True),
     Distortion("elastic", "pixels (rms)", _shares(0, 0.01, 0.02, 0.03, 0.05, 0.08), move.elastic),
 )
 
-CORRUPTIONS: dict[str, Distortion] = {}
-CURVES: dict[str, Distortion] = {one.name: one for one in _DRAWN}
+_PUBLISHED = {
+    "gaussian_noise": noise.gaussian_noise,
+    "shot_noise": noise.shot_noise,
+    "impulse_noise": noise.impulse_noise,
+    "defocus_blur": blur.defocus_blur,
+    "glass_blur": blur.glass_blur,
+    "motion_blur": blur.motion_blur,
+    "zoom_blur": blur.zoom_blur,
+    "snow": weather.snow,
+    "frost": weather.frost,
+    "fog": weather.fog,
+    "brightness": light.brightness,
+    "contrast": light.contrast,
+    "elastic_transform": move.elastic_transform,
+    "pixelate": digital.pixelate,
+    "jpeg_compression": digital.jpeg_compression,
+}
+
+CORRUPTIONS: dict[str, Distortion] = {
+    name: Distortion(name, "severity", _fixed(1, 2, 3, 4, 5), change, published=True)
+    for name, change in _PUBLISHED.items()
+}
+# Brightness and contrast are curves too, and are the published ones.
+CURVES: dict[str, Distortion] = {one.name: one for one in _DRAWN} | {
+    name: CORRUPTIONS[name] for name in ("brightness", "contrast")
+}

@@ -24,8 +24,8 @@ def occlusion(pictures: Tensor, level: float, keys: NDArray[np.uint64]) -> Tenso
 def covered(pictures: Tensor, share: float, places: Tensor) -> Tensor:
     """Cover a rectangle of each picture with the picture's mean colour, as the augmentation cutout does.
 
-    share: of each side, 0 to 1.   places: (N, 2) in 0..1, down and right: (0, 0) touches the upper left corner,
-    (1, 1) the lower right one. The rectangle is always inside.
+    share: of each side, 0 to 1.   places: (N, 2) in 0..1, down and right: (0, 0) is in the upper left corner,
+    (1, 1) in the lower right one; always wholly inside.
     """
     hidden = pictures.mean((2, 3), keepdim=True)
     rows, columns = (
@@ -36,11 +36,11 @@ def covered(pictures: Tensor, share: float, places: Tensor) -> Tensor:
 
 
 def clutter(pictures: Tensor, level: float, keys: NDArray[np.uint64], pool: Tensor) -> Tensor:
-    """Paste pieces of other pictures along the border (the clutter of Mnih et al. 2014, made for any picture).
+    """Paste pieces of other pictures along the border, after the clutter of Mnih et al. (2014).
 
-    level: how many pieces; each is 2/7 of the picture's side, as their 8x8 pieces are of a digit of 28x28, and
-    touches the border, so that what is in the middle stays in sight.   pool: (P, C, H, W) pictures to take
-    them from.
+    level: how many pieces; each is 2/7 of the picture's side, as their 8x8 pieces are of a digit of 28x28,
+    and touches the border, so that what is in the middle stays in sight.   pool: (P, C, H, W) pictures to
+    take them from.
     """
     result = pictures.clone()
     height, width = pictures.shape[2:]

@@ -1,8 +1,8 @@
 """Pictures shifted, scaled, turned, sheared and bent: (N, C, H, W) in 0..1 in, the same shape out.
 
-What comes in from outside has the mean colour of the picture's border: a black background stays black, and no
-mirrored second object appears, as it would with reflection. Angles and offsets are in pixels of the picture, so
-a rotation stays one where height and width differ.
+What comes in from outside has the mean colour of the picture's border: a black background stays black, and
+no mirrored second object appears, as with reflection. Angles and offsets are in pixels of the picture, so
+that a rotation stays one where height and width differ.
 """
 
 from __future__ import annotations
@@ -15,19 +15,32 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.stress import chance
-from striate.stress.blur import smoothed
+from striate.stress.severity import constants
+from striate.stress.smooth import smoothed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# affine: how far three points may move; elastic: displacement before smoothing and the smoothing's standard
+# deviation. As shares of 32 pixels (as they were published) and of 224 (published with 244 for it).
+BENT = (
+    ((0.08, 0, 0), (0.07, 0.05, 0.2), (0.06, 0.08, 0.06), (0.05, 0.1, 0.04), (0.03, 0.1, 0.03)),
+    (
+        (0.1 * 244 / 224, 2 * 244 / 224, 0.7 * 244 / 224),
+        (0.2 * 244 / 224, 2 * 244 / 224, 0.08 * 244 / 224),
+        (0.02 * 244 / 224, 0.05 * 244 / 224, 0.01 * 244 / 224),
+        (0.02 * 244 / 224, 0.07 * 244 / 224, 0.01 * 244 / 224),
+        (0.02 * 244 / 224, 0.12 * 244 / 224, 0.01 * 244 / 224),
+    ),
+)
 WAYS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))  # (down, right)
 
 
 def shift(pictures: Tensor, level: float, keys: NDArray[np.uint64]) -> Tensor:
     """Move each picture by whole pixels in one of eight directions, drawn per picture.
 
-    level: pixels, in each of the one or two axes that the direction has.
+    level: pixels, the same along both axes where the direction is a diagonal.
     """
     by = round(level)
     height, width = pictures.shape[2:]
@@ -77,6 +90,24 @@ def elastic(pictures: Tensor, level: float, keys: NDArray[np.uint64]) -> Tensor:
     return _outside(pictures, _places(height, width, pictures) + field.permute(0, 2, 3, 1))
 
 
+def elastic_transform(pictures: Tensor, severity: float, keys: NDArray[np.uint64]) -> Tensor:
+    """Move three points of each picture and bend it besides; what lies outside is mirrored, as published."""
+    moved, strength, smoothness = constants(pictures, severity, *BENT)
+    height, width = pictures.shape[2:]
+    side = min(height, width)
+    places = _places(height, width, pictures)
+    if strength:
+        drawn = 2 * chance.uniform("elastic_transform", keys, 2 * height * width) - 1
+        field = drawn.view(-1, 2, height, width).to(pictures.device)
+        bent = smoothed(field, smoothness * side, reflect=True, truncate=3) * (strength * side)
+        places = places + bent.permute(0, 2, 3, 1)
+    points = _triangle(height, width)
+    by = 2 * chance.uniform("elastic_transform affine", keys, 6).view(-1, 3, 2) - 1
+    back = torch.linalg.solve(_homogeneous(points + by * moved * side), points.expand(len(keys), 3, 2))
+    flat = _homogeneous(places.reshape(len(places) if places.dim() == 4 else 1, -1, 2))
+    return sampled(pictures, (flat @ back.to(pictures)).view(-1, height, width, 2), "reflection")
+
+
 def border(pictures: Tensor) -> Tensor:
     """Mean colour of each picture's outermost pixels: (N, C, 1, 1)."""
     height, width = pictures.shape[2:]
@@ -94,6 +125,16 @@ def sampled(pictures: Tensor, places: Tensor, padding: str) -> Tensor:
     size = torch.tensor(pictures.shape[2:], device=places.device)
     grid = ((places + 0.5) * 2 / size - 1).flip(-1)
     return F.grid_sample(pictures, grid, padding_mode=padding, align_corners=False)
+
+
+def _triangle(height: int, width: int) -> Tensor:
+    """Three points (3, 2) about the middle, a third of the shorter side from it along either axis."""
+    corners = torch.tensor([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)])
+    return torch.tensor([height // 2, width // 2]) + min(height, width) // 3 * corners
+
+
+def _homogeneous(points: Tensor) -> Tensor:
+    return torch.cat([points, torch.ones_like(points[..., :1])], -1)
 
 
 def _overlap(size: int, by: int) -> tuple[slice, slice]:
