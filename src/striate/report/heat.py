@@ -101,7 +101,7 @@ def image(picture: NDArray[np.uint8], alt: str, side: int = LARGE) -> str:
 
 
 def png(picture: NDArray[np.uint8], side: int = 224) -> bytes:
-    """Give the bytes of a PNG file; each pixel of a smaller picture becomes a square, up to about ``side``."""
+    """Give the bytes of a PNG file; a small picture grows to about ``side``."""
     shown = _opened(picture)
     times = max(1, side // max(shown.size))
     return _png(shown.resize((shown.width * times, shown.height * times), Image.Resampling.NEAREST))

@@ -1,0 +1,20 @@
+"""The page that ``striate explain`` writes, and what the report of a training shows of it."""
+
+from striate.report.inside.contents import Filters, Looked, Made, Map, Maps, Mistake, Network, Points, Unit
+from striate.report.inside.page import page, write
+from striate.report.inside.sections import section
+
+__all__ = [
+    "Filters",
+    "Looked",
+    "Made",
+    "Map",
+    "Maps",
+    "Mistake",
+    "Network",
+    "Points",
+    "Unit",
+    "page",
+    "section",
+    "write",
+]

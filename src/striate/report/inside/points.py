@@ -1,0 +1,41 @@
+"""Pictures as dots in the plane, one colour and one shape a class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from striate.report.figures import INK, QUIET, drawn
+from striate.report.markup import text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from striate.report.inside.contents import Points
+
+# Told apart by people with any colour vision, and on light and dark paper; after eight the shape changes.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#8c6bb1")
+SHAPES = "os^DvP"
+NAMED = 20  # classes that are named in the figure
+
+
+def points(told: Points) -> str:
+    """Draw the dots; each class is named where most of its dots lie."""
+
+    def draw(axes: Axes) -> None:
+        for group in np.unique(told.groups).tolist():
+            own = told.places[told.groups == group]
+            shape = SHAPES[group // len(COLOURS) % len(SHAPES)]
+            axes.scatter(*own.T, s=11, color=COLOURS[group % len(COLOURS)], marker=shape, linewidths=0)
+        for group in np.unique(told.groups).tolist()[:NAMED] if len(told.names) > 1 else []:
+            x, y = np.median(told.places[told.groups == group], axis=0).tolist()
+            axes.text(x, y, told.names[group], color=INK, ha="center", va="center", weight="bold")
+        axes.set_title(told.title, color=QUIET, fontsize=10, loc="left")
+        axes.grid(visible=False)
+        axes.set(xticks=[], yticks=[])
+        axes.spines["bottom"].set_visible(False)
+
+    named = ", ".join(told.names[:NAMED])
+    alt = text(f"{told.title}: {len(told.places)} pictures of the classes {named}", 240)
+    return drawn(draw, alt, width=4.6, height=3.7)
