@@ -46,10 +46,15 @@ def outputs(
     found = []
     with torch.inference_mode():
         for inputs in plain(pixels, rows, preprocess, batch, device):
-            with computing(precision, inputs.device.type):
-                answered = model(inputs).float()
-                if tta == "flip":
-                    answered = (answered + model(inputs.flip(3)).float()) / 2
-                found.append(answered.cpu())
+            found.append(answered(model, inputs, precision=precision, tta=tta).cpu())
     model.train(was_training)
     return torch.cat(found)
+
+
+def answered(model: nn.Module, inputs: Tensor, *, precision: str, tta: str = "off") -> Tensor:
+    """Give the outputs for one batch that is prepared already; the rest as in :func:`outputs`."""
+    with computing(precision, inputs.device.type):
+        said: Tensor = model(inputs).float()
+        if tta == "flip":
+            said = (said + model(inputs.flip(3)).float()) / 2
+    return said
