@@ -1,1 +1,31 @@
 """Looking into a trained network: one function a method, tensors in, tensors out, for any module."""
+
+from striate.explain.cam import grad_cam
+from striate.explain.embedding import features, flattened, nearest
+from striate.explain.gradients import integrated_gradients, saliency, smoothgrad
+from striate.explain.layers import Layer, output_of
+from striate.explain.maps import feature_maps, kernels
+from striate.explain.maximisation import maximise
+from striate.explain.patches import crop, patches_of_units, top_patches
+from striate.explain.rectified import deconvnet, guided_backpropagation
+
+# No function has its module's name: importing that module would put it in the function's place.
+__all__ = [
+    "Layer",
+    "crop",
+    "deconvnet",
+    "feature_maps",
+    "features",
+    "flattened",
+    "grad_cam",
+    "guided_backpropagation",
+    "integrated_gradients",
+    "kernels",
+    "maximise",
+    "nearest",
+    "output_of",
+    "patches_of_units",
+    "saliency",
+    "smoothgrad",
+    "top_patches",
+]
