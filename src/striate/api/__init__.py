@@ -2,8 +2,21 @@
 
 from striate.api.fit import train
 from striate.api.look import bench, check, inspect, models
+from striate.api.scan import scan
 from striate.api.several import train_several
+from striate.api.stress import stress
 from striate.api.use import evaluate, predict
 from striate.runs.load import load
 
-__all__ = ["bench", "check", "evaluate", "inspect", "load", "models", "predict", "train", "train_several"]
+__all__ = [
+    "bench",
+    "check",
+    "evaluate",
+    "inspect",
+    "load",
+    "models",
+    "predict",
+    "stress",
+    "train",
+    "train_several",
+]

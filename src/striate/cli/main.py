@@ -38,6 +38,8 @@ COMMANDS = {
     "data": "Check a data set: counts, sizes, unreadable files, duplicates.",
     "predict": "Predict pictures with a run.",
     "evaluate": "Measure a run on labelled pictures.",
+    "stress": "Say where a run breaks: accuracy when its pictures are moved, hidden, lit or damaged.",
+    "scan": "Find a run's classes in a larger picture.",
     "bench": "Measure this machine, and a training step against bare PyTorch.",
 }
 # Given as text, so that a command's file is imported only when its help or the command itself is asked for.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from striate.stress import chance
 from striate.stress.measure import Point
 from striate.stress.move import border
@@ -21,9 +19,10 @@ FURTHEST = 1 / 8  # of the side: Zhang's 32 places of 224 in 256, about
 
 
 def offsets(keys: NDArray[np.uint64], side: int) -> Tensor:
-    """Draw two places for each picture: (N, 2, 2) whole pixels down and right, each within an eighth of the side.
+    """Draw two places for each picture: (N, 2, 2) pixels down and right, within an eighth of the side.
 
-    >>> offsets(chance.keys(0, torch.arange(3).numpy()), 32).abs().max().item() <= 4
+    >>> import numpy as np
+    >>> offsets(chance.keys(0, np.arange(3)), 32).abs().max().item() <= 4
     True
     """
     most = max(1, round(side * FURTHEST))
@@ -37,7 +36,7 @@ def consistency(answers: Answers, pictures: Pictures, moves: Tensor, *, batch: i
     answers: (N, C, H, W) in 0..1 -> (N, K) probabilities.   moves: (M, 2, 2), of :func:`offsets`.
     The place that a move leaves free takes the mean colour of the picture's border.
     Returns: a point whose hits are the pictures that agree.
-    Source: Zhang 2019, section 4.1: P[argmax f(shift_a x) = argmax f(shift_b x)], with draws for each picture.
+    Source: Zhang 2019, section 4.1: P[argmax f(shift_a x) = argmax f(shift_b x)]; draws for each picture.
     """
     agreed, sure = 0, 0.0
     for start in range(0, len(pictures), batch):
@@ -51,6 +50,7 @@ def consistency(answers: Answers, pictures: Pictures, moves: Tensor, *, batch: i
 def moved(pictures: Tensor, by: Tensor) -> Tensor:
     """Move each picture by pixels of its own. by: (N, 2) down and right.
 
+    >>> import torch
     >>> moved(torch.eye(3)[None, None], torch.tensor([[1, 0]]))[0, 0, 1]
     tensor([1., 0., 0.])
     """

@@ -76,8 +76,8 @@ class Fall:
 def falls(found: Curves) -> list[Fall]:
     """Find the falls that the sample can tell, the costliest first.
 
-    A fall counts where the 95 % interval of a level lies below that of the clean accuracy. It is quoted at the
-    first level that loses 5 points, or else at the level that loses most.
+    A fall counts where the 95 % interval of a level lies below that of the clean accuracy. It is quoted at
+    the first level that loses 5 points, or else at the level that loses most.
     """
     told = [fall for curve in found.curves.values() if (fall := _fall(curve, found.clean))]
     return sorted(told, key=lambda fall: -fall.mean)
@@ -89,7 +89,8 @@ def _fall(curve: Curve, clean: Point) -> Fall | None:
         return None
     costly = [point for point in sure if clean.accuracy - point.accuracy >= COSTLY]
     at = costly[0] if costly else min(sure, key=lambda point: point.accuracy)
-    mean = sum(clean.accuracy - point.accuracy for point in curve.points) / len(curve.points)
+    changed = curve.points[not curve.published :]
+    mean = sum(clean.accuracy - point.accuracy for point in changed) / len(changed)
     return Fall(curve.name, at, clean.accuracy - at.accuracy, curve.breaks(clean), mean)
 
 
@@ -107,6 +108,8 @@ def level_in_words(name: str, level: float) -> str:
     >>> level_in_words("shift", 3.0), level_in_words("shot_noise", 2)
     ('a shift of 3 px', 'shot noise at severity 2')
     """
+    if name == "clutter" and level == 1:
+        return "clutter of one piece"
     if name in WORDS:
         return WORDS[name].format(level)
     return f"{name.replace('_', ' ')} at severity {level:g}"
@@ -115,7 +118,7 @@ def level_in_words(name: str, level: float) -> str:
 def verdict(found: Curves, *, augment: str, side: int, channels: int, run: str) -> list[str]:
     """Say in at most five sentences what costs most and what to do next.
 
-    augment: what the network was trained with, as ``--augment`` takes it.   run: its folder, for the commands.
+    augment: what the network was trained with, as ``--augment`` takes it.   run: its folder, for commands.
     """
     costs = worst(found)
     low, high = found.clean.interval

@@ -1,0 +1,245 @@
+"""Where a run breaks: the sweep over its own held-out pictures, or others, alone or beside another run."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from striate import events
+from striate.api.labelled import labelled
+from striate.data import draws
+from striate.errors import RecipeError, RunError, did_you_mean
+from striate.runs.load import preprocess_of
+from striate.stress import chance
+from striate.stress.consistency import consistency, offsets
+from striate.stress.distortion import CORRUPTIONS, CURVES
+from striate.stress.mce import mce
+from striate.stress.measure import POOL, sweep
+from striate.stress.place import places
+from striate.stress.reader import Reader
+from striate.stress.result import Example, Robustness, Stressed
+from striate.stress.verdict import compared, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from striate.api.labelled import Labelled
+    from striate.data.preprocess import Preprocess
+    from striate.events import Emit
+    from striate.runs.folder import Run
+    from striate.stress.distortion import Distortion
+
+KNOWN: dict[str, Distortion] = {**CURVES, **CORRUPTIONS}
+SAMPLE = 500  # pictures by default: the interval is then 9 points wide at most
+OUTLINE, OUTLINE_SIDE = 300, 40  # pictures in a training report, and the side up to which there are so many
+OUTLINE_LEVELS = 8
+
+
+def stress(
+    run: Run,
+    data: str | Path | None = None,
+    *,
+    split: str | None = None,
+    sample: int | None = SAMPLE,
+    only: Sequence[str] = (),
+    seed: int = 0,
+    compare: Run | None = None,
+    offline: bool = False,
+    emit: Emit = events.ignore,
+) -> Stressed:
+    """Measure a run on distorted pictures: accuracy and confidence at each level.
+
+    data, split: as :func:`striate.api.labelled.labelled` takes them; by default the run's held-out pictures.
+    sample: how many of them, drawn by ``seed``; None is all.   only: these distortions, by name.
+    compare: another run with the same classes, on the same pictures and draws; each has its own
+    preprocessing, and levels in pixels are the same share of its side.
+    Raises RunError for a run that has no classes, or others than ``compare``; RecipeError for an unknown
+    name.
+    """
+    started = time.monotonic()
+    chosen = _chosen(only)
+    _check(run, compare)
+    found = labelled(run, data, split=split, offline=offline, emit=emit)
+    rows, others = found.rows, None
+    if compare is not None:
+        others = _of_the_other(run, compare, data, split, offline=offline, emit=emit)
+        rows = _held_out(rows, found, others, compare, emit)
+    total = len(rows)
+    if sample is not None and sample < total:
+        rows = rows[np.sort(draws.permutation(seed, 0, total)[:sample])]
+    keys = chance.keys(seed, rows)
+    side = preprocess_of(run).size
+    own, reader = _robustness(run, found, rows, keys, chosen, side, only, emit)
+    other = None
+    if compare is not None and others is not None:
+        at = {name: row for row, name in enumerate(others.names)}
+        there = np.array([at[found.names[row]] for row in rows])
+        other, _ = _robustness(compare, others, there, keys, chosen, side, only, emit)
+    return Stressed(
+        data=found.name,
+        split=found.split,
+        total=total,
+        seed=seed,
+        classes=run.classes,
+        own=own,
+        other=other,
+        relative=None if other is None else mce(own.measured, other.measured),
+        verdict=_words(run, own, other),
+        seconds=time.monotonic() - started,
+        examples=_examples(reader, keys, chosen),
+    )
+
+
+def outline(
+    model: nn.Module,
+    preprocess: Preprocess,
+    pixels: NDArray[Any],
+    targets: NDArray[Any],
+    rows: NDArray[np.int64],
+    *,
+    precision: str,
+    device: str,
+    tta: str = "off",
+    seed: int = 0,
+) -> Robustness:
+    """Measure a network under shift and occlusion only, on few pictures: what a training report shows.
+
+    rows: of held-out pictures; a seeded sample of at most 300, and fewer of large ones, is measured.
+    """
+    share = min(1.0, (OUTLINE_SIDE / preprocess.size) ** 2)
+    some = rows[np.sort(draws.permutation(seed, 0, len(rows))[: max(25, round(OUTLINE * share))])]
+    reader = Reader.of(preprocess, pixels, some, device)
+    chosen = {name: CURVES[name] for name in ("shift", "occlusion")}
+    levels = {name: _thinned(one.levels(preprocess.size)) for name, one in chosen.items()}
+    answers = reader.answers(model, precision, tta)
+    measured = sweep(
+        answers,
+        reader,
+        targets[some],
+        chosen,
+        keys=chance.keys(seed, some),
+        levels=levels,
+        batch=reader.batch,
+    )
+    return Robustness("", measured)
+
+
+def _robustness(
+    run: Run,
+    found: Labelled,
+    rows: NDArray[np.int64],
+    keys: NDArray[np.uint64],
+    chosen: Mapping[str, Distortion],
+    side: int,
+    only: Sequence[str],
+    emit: Emit,
+) -> tuple[Robustness, Reader]:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = run.model if device == "cpu" else copy.deepcopy(run.model).to(device)
+    reader = Reader.of(preprocess_of(run), found.pixels, rows, device)
+    answers, targets = reader.answers(model, run.precision, run.recipe.tta), found.targets[rows]
+    measured = sweep(answers, reader, targets, chosen, keys=keys, side=side, batch=reader.batch, emit=emit)
+    moves = offsets(keys, reader.preprocess.size)
+    by_place = None
+    if not only or "occlusion" in only:
+        by_place = places(answers, reader, targets, classes=len(run.classes), batch=reader.batch, emit=emit)
+    agreed = consistency(answers, reader, moves, batch=reader.batch)
+    return Robustness(str(run.path), measured, agreed, by_place), reader
+
+
+def _chosen(only: Sequence[str]) -> dict[str, Distortion]:
+    for name in only:
+        if name not in KNOWN:
+            raise RecipeError(f"There is no distortion {name!r}.", did_you_mean(name, KNOWN))
+    return {name: one for name, one in KNOWN.items() if not only or name in only}
+
+
+def _check(run: Run, compare: Run | None) -> None:
+    for one in (run, *(() if compare is None else (compare,))):
+        if not one.classes:
+            raise RunError(
+                f"{one.path} predicts a number: stress measures the accuracy of classes.",
+                "Give a run with classes; striate evaluate measures this one.",
+            )
+    if compare is not None and sorted(run.classes) != sorted(compare.classes):
+        raise RunError(
+            f"{compare.path} has other classes than {run.path}: {', '.join(compare.classes[:8])}.",
+            f"Compare a run with these: {', '.join(run.classes[:8])}.",
+        )
+
+
+def _of_the_other(
+    run: Run, compare: Run, data: str | Path | None, split: str | None, *, offline: bool, emit: Emit
+) -> Labelled:
+    """Open the pictures for the compared run; its own parts are known where both are made from the same."""
+    if data is not None:
+        return labelled(compare, data, split=split, offline=offline, emit=emit)
+    if run.info["data"]["fingerprint"] == compare.info["data"]["fingerprint"]:
+        return labelled(compare, offline=offline, emit=emit)
+    return labelled(compare, run.recipe.data, offline=offline, emit=emit)
+
+
+def _held_out(
+    rows: NDArray[np.int64], found: Labelled, others: Labelled, compare: Run, emit: Emit
+) -> NDArray[np.int64]:
+    """Leave out what the compared run was trained on, and what it cannot read."""
+    trained = set()
+    if "train" in others.parts and found.split != "train":
+        trained = {others.names[row] for row in others.parts["train"]}
+    usable = set(others.names) - trained
+    kept = np.array([row for row in rows if found.names[row] in usable], np.int64)
+    if not len(kept):
+        raise RunError(
+            f"{compare.path} was trained on all of these pictures.",
+            "Give others, or train both with one --seed.",
+        )
+    if len(kept) < len(rows):
+        emit(events.Warned(f"left out {len(rows) - len(kept)} pictures that {compare.path} was trained on"))
+    return kept
+
+
+def _words(run: Run, own: Robustness, other: Robustness | None) -> list[str]:
+    preprocess = preprocess_of(run)
+    told = verdict(
+        own.measured,
+        augment=run.recipe.augment or "off",
+        side=preprocess.size,
+        channels=preprocess.channels,
+        run=str(run.path),
+    )
+    return told if other is None else [compared(own.measured, other.measured, other.name), *told]
+
+
+def _examples(reader: Reader, keys: NDArray[np.uint64], chosen: Mapping[str, Distortion]) -> list[Example]:
+    """Show the sample's first picture, and what the middle and last level of each distortion make of it."""
+    pool = reader[:POOL].cpu()
+    first, shown = pool[:1], [Example("", 0.0, _visible(pool[0]))]
+    for name, one in chosen.items():
+        if one.refusal(first.shape[1]):
+            continue
+        levels = one.levels(reader.preprocess.size)
+        shown += [
+            Example(name, level, _visible(one.apply(first, level, keys[:1], pool)[0]))
+            for level in (levels[len(levels) // 2], levels[-1])
+        ]
+    return shown
+
+
+def _visible(picture: Tensor) -> NDArray[np.uint8]:
+    channels = 3 if picture.shape[0] >= 3 else 1
+    return (picture[:channels].permute(1, 2, 0) * 255).round().byte().numpy()
+
+
+def _thinned(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if len(levels) <= OUTLINE_LEVELS:
+        return levels
+    places = np.linspace(0, len(levels) - 1, OUTLINE_LEVELS).round().astype(int)
+    return tuple(levels[place] for place in places)
