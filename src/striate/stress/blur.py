@@ -25,7 +25,7 @@ DEFOCUS = (
     ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1)),
     ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)),
 )
-# standard deviation of the blur before and after, farthest exchange, rounds
+# standard deviation of the blur before and after, farthest neighbour, rounds
 GLASS = (
     ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)),
     ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
@@ -57,9 +57,9 @@ def defocus_blur(pictures: Tensor, severity: float, _keys: NDArray[np.uint64]) -
 
 
 def glass_blur(pictures: Tensor, severity: float, keys: NDArray[np.uint64]) -> Tensor:
-    """Exchange neighbouring pixels, as frosted glass does, between two slight blurs."""
+    """Give every pixel a neighbour's value, as frosted glass does, between two slight blurs."""
     sigma, farthest, rounds = constants(pictures, severity, *GLASS)
-    order = _exchanged(pictures.shape[2], pictures.shape[3], farthest, rounds, keys).to(pictures.device)
+    order = _copied(pictures.shape[2], pictures.shape[3], farthest, rounds, keys).to(pictures.device)
     soft = smoothed(pictures, sigma).flatten(2)
     mixed = soft.gather(2, order[:, None].expand_as(soft)).view_as(pictures)
     return smoothed(mixed, sigma)
@@ -126,11 +126,12 @@ def zoomed(pictures: Tensor, factor: float) -> Tensor:
     return large[:, :, top : top + height, left : left + width]
 
 
-def _exchanged(height: int, width: int, farthest: int, rounds: int, keys: NDArray[np.uint64]) -> Tensor:
-    """Let every pixel, from the last to the first, change places with a neighbour: the order (N, H * W).
+def _copied(height: int, width: int, farthest: int, rounds: int, keys: NDArray[np.uint64]) -> Tensor:
+    """Let every pixel, from the last to the first, take a neighbour's value: where each comes from (N, H * W).
 
-    Pixels that cannot meet change places at once: a row follows the row below at a distance of twice the
-    farthest exchange. The result is that of one after another.
+    The published program means to exchange the two; as it is written it copies, and its pictures show that.
+    Pixels that cannot meet are done at once: a row follows the row below at a distance of twice the farthest
+    neighbour. The result is that of one after another.
     """
     rows, columns = height - 2 * farthest, width - 2 * farthest
     order = torch.arange(height * width).repeat(len(keys), 1)
@@ -144,9 +145,7 @@ def _exchanged(height: int, width: int, farthest: int, rounds: int, keys: NDArra
             column = moment - row * apart
             here = (height - farthest - row) * width + width - farthest - column
             there = here + down[:, row, column] * width + right[:, row, column]
-            mine, theirs = order[:, here], order.gather(1, there)
-            order[:, here] = theirs
-            order.scatter_(1, there, mine)
+            order[:, here] = order.gather(1, there)
     return order
 
 

@@ -106,8 +106,8 @@ def plasma(side: int, decay: float, keys: NDArray[np.uint64], name: str) -> Tens
 def _crystals(pictures: Tensor, keys: NDArray[np.uint64]) -> Tensor:
     """Ridges where two clouds cross their middle, in the colour of ice: (N, 1 or C, H, W) in 0..1."""
     height, width = pictures.shape[2:]
-    ridges = [1 - (2 * plasma(max(height, width), 1.5, keys, f"frost {k}") - 1).abs() for k in (0, 1)]
-    ice = torch.maximum(*ridges)[:, None, :height, :width].pow(4).to(pictures)
+    ridges = [1 - (2 * plasma(max(height, width), 1.3, keys, f"frost {k}") - 1).abs() for k in (0, 1)]
+    ice = torch.maximum(*ridges)[:, None, :height, :width].pow(3).to(pictures)
     return ice * _weights(pictures, ICE, 1.0)
 
 
