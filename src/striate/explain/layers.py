@@ -74,18 +74,25 @@ def chosen(scores: Tensor, target: int | Sequence[int] | Tensor | None) -> Tenso
     return scores.gather(1, index[:, None])[:, 0]
 
 
-def follow(model: nn.Module, x: Tensor, use: Callable[[str, nn.Module, Tensor], Tensor | None]) -> object:
+def follow(
+    model: nn.Module,
+    x: Tensor,
+    use: Callable[[str, nn.Module, Tensor], Tensor | None],
+    *,
+    blocks: bool = False,
+) -> object:
     """Run a network in evaluation and show the output of each layer to ``use``, in the order of the calls.
 
     A layer is a module that calls no other and puts out one tensor (N, ...). What ``use`` returns takes the
     place of the output; a layer's output may be changed afterwards by an in-place operation, so whoever
     keeps one keeps a clone, and whoever asks for its gradient returns the clone.
+    blocks: also modules that call others, each after what is in it.
     """
     counts: dict[str, int] = {}
 
     def leave(call: taps.Call) -> None:
-        is_leaf = next(call.module.children(), None) is None
-        if is_leaf and call.error is None and isinstance(call.result, Tensor) and len(call.result) == len(x):
+        shown = blocks or next(call.module.children(), None) is None
+        if shown and call.error is None and isinstance(call.result, Tensor) and len(call.result) == len(x):
             counts[call.name] = counts.get(call.name, 0) + 1
             again = f"#{counts[call.name]}" if counts[call.name] > 1 else ""
             put = use(call.name + again, call.module, call.result)
