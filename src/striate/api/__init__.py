@@ -16,6 +16,7 @@ __all__ = [
     "load",
     "models",
     "predict",
+    "scan",
     "stress",
     "train",
     "train_several",

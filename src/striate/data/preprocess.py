@@ -70,6 +70,13 @@ class Preprocess:
         canvas[top : top + inner[1], left : left + inner[0]] = resized
         return canvas
 
+    def resized(self, picture: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Bring a whole decoded picture (H, W, channels) to another size, antialiased, same dtype."""
+        if picture.shape[:2] == (height, width):
+            return picture
+        box = (0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))
+        return _resize(picture, (width, height), box, Image.Resampling[self.interpolation.upper()])
+
     def tensor(self, batch: Tensor) -> Tensor:
         """Scale and normalise raw values: (N, C, H, W) of any dtype -> float32, mean 0 and variance 1."""
         import torch

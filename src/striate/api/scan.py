@@ -1,0 +1,148 @@
+"""Looking a large picture over with a trained run: is there one of its classes anywhere, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from striate import events
+from striate.data.decode import Unreadable, decode
+from striate.errors import DataError, RecipeError, RunError, did_you_mean
+from striate.runs.load import preprocess_of
+from striate.scan.boxes import boxes
+from striate.scan.found import Found, Scanned
+from striate.scan.slide import pyramid
+from striate.scan.way import off_by, slid
+from striate.scan.way import way as way_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from striate.data.preprocess import Preprocess
+    from striate.events import Emit
+    from striate.runs.folder import Run
+
+THRESHOLD = 0.9  # a classifier has no class for "nothing": it is half sure of much that it has never seen
+OVERLAP = 0.3
+
+
+def scan(
+    run: Run,
+    image: str | Path,
+    *,
+    name: str | None = None,
+    threshold: float = THRESHOLD,
+    scales: Sequence[float] | None = None,
+    stride: int | None = None,
+    approximate: bool = False,
+    html: str | Path | None = None,
+    emit: Emit = events.ignore,
+) -> Scanned:
+    """Slide a run's classifier over a picture at several sizes of it.
+
+    name: only this class.   threshold: the least probability of a box, 0..1.
+    scales: sizes of the picture to look at, as shares of its own; by default from 1 down to where the window
+    covers its shorter side, by factors of at most the square root of 2.
+    stride, approximate: see :func:`striate.scan.way.way`.   html: also write a page there.
+    Raises DataError for a picture that cannot be read, RecipeError for a class or size that is impossible,
+    RunError for a run without classes, ModelError where ``approximate`` is impossible.
+    """
+    preprocess = preprocess_of(run)
+    _check(run, name, threshold, scales, stride)
+    picture = _read(image, preprocess)
+    sizes = _sizes(picture, preprocess.size, scales, emit)
+    shape = (preprocess.channels, preprocess.size, preprocess.size)
+    way = way_of(run.model, shape, stride=stride, approximate=approximate)
+    levels, off = [], 0.0
+    for i, (height, width) in enumerate(sizes):
+        seen = _tensor(picture, height, width, preprocess)
+        scale = (height / picture.shape[0], width / picture.shape[1])
+
+        def done(seen: int, of: int, part: str = f"size {i + 1} of {len(sizes)}") -> None:
+            emit(events.Working(part, seen, of, "windows"))
+
+        level = slid(way, seen, scale, done=done)
+        if way.mode == "approximate":
+            off = max(off, off_by(level, run.model, seen, way.window))
+        levels.append(level)
+    differs = {"exact": way.difference, "approximate": off}.get(way.mode)
+    found = [
+        Found(
+            one,
+            max(float(level.scores[unit].max()) for level in levels),
+            tuple(boxes(levels, unit, way.window, threshold=threshold, overlap=OVERLAP)),
+        )
+        for unit, one in enumerate(run.classes)
+        if name in {None, one}
+    ]
+    scanned = Scanned(
+        file=str(image),
+        picture=picture,
+        mode=way.mode,
+        reason=way.reason,
+        difference=differs,
+        stride=way.stride[0],
+        window=preprocess.size,
+        scales=tuple(height / picture.shape[0] for height, _ in sizes),
+        threshold=threshold,
+        names=run.classes,
+        levels=tuple(levels),
+        classes=tuple(sorted(found, key=lambda one: -one.best)),
+    )
+    if html is not None:
+        from striate.report import scan as page
+
+        page.write(Path(html), scanned, run)
+    return scanned
+
+
+def _check(
+    run: Run, name: str | None, threshold: float, scales: Sequence[float] | None, stride: int | None
+) -> None:
+    if not run.classes:
+        raise RunError(
+            f"{run.path} predicts numbers: it has no classes to look for.", "Scan with a classifier."
+        )
+    if name is not None and name not in run.classes:
+        raise RecipeError(f"{run.path} has no class {name!r}.", did_you_mean(name, run.classes))
+    if not 0 <= threshold <= 1:
+        raise RecipeError(f"A threshold is a probability. Received: {threshold:g}.", "Give one from 0 to 1.")
+    if stride is not None and stride < 1:
+        raise RecipeError(f"Windows cannot be {stride} pixels apart.", "Give a --stride of 1 or more.")
+    if scales is not None and (not scales or min(scales) <= 0):
+        raise RecipeError("A size of the picture must be above 0.", "Give such as --scales 1 0.5 0.25.")
+
+
+def _read(image: str | Path, preprocess: Preprocess) -> NDArray[Any]:
+    try:
+        return decode(Path(image).read_bytes(), preprocess.channels, preprocess.dtype)
+    except (OSError, Unreadable) as error:
+        reason = error.reason if isinstance(error, Unreadable) else error.strerror or str(error)
+        raise DataError(f"Cannot read {image}: {reason}.", "Give one picture.") from error
+
+
+def _sizes(
+    picture: NDArray[Any], window: int, scales: Sequence[float] | None, emit: Emit
+) -> list[tuple[int, int]]:
+    """Give the (height, width) of each size to look at; none is smaller than the window."""
+    height, width = picture.shape[:2]
+    if min(height, width) < window:
+        told = f"The picture, {width} × {height}, is smaller than a window of {window}: it is enlarged."
+        emit(events.Note(told))
+    asked = pyramid(height, width, window) if scales is None else sorted(set(scales), reverse=True)
+    sizes = [(round(scale * height), round(scale * width)) for scale in asked]
+    if scales is not None and min(min(size) for size in sizes) < window:
+        raise RecipeError(
+            f"At {min(scales):g} of its size the picture is smaller than the window of {window} pixels.",
+            f"The smallest is {window / min(height, width):.4g}.",
+        )
+    return [(max(high, window), max(wide, window)) for high, wide in sizes]
+
+
+def _tensor(picture: NDArray[Any], height: int, width: int, preprocess: Preprocess) -> torch.Tensor:
+    resized = preprocess.resized(picture, height, width)
+    return preprocess.tensor(torch.tensor(resized).permute(2, 0, 1)[None].contiguous())[0]
