@@ -4,6 +4,7 @@ recipe.toml          what was asked, fully resolved
 run.json             what happened: classes, preprocessing, versions, hardware, data, metrics
 split.csv            which picture was on which side
 history.jsonl        one line an epoch
+health.jsonl         how the layers did before, during and after training
 model.safetensors    the weights that are kept
 checkpoint/          where to go on from
 report.html          the story
@@ -75,13 +76,12 @@ class Run:
     @property
     def history(self) -> list[dict[str, Any]]:
         """One record an epoch."""
-        path = self.path / "history.jsonl"
-        try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except FileNotFoundError:
-            return []
-        except ValueError as error:
-            raise RunError(f"{path} is damaged: {error}.", "Restore the file or train again.") from error
+        return _lines(self.path / "history.jsonl")
+
+    @property
+    def health(self) -> list[dict[str, Any]]:
+        """Records of the layers' health, from before the first step to after the last."""
+        return _lines(self.path / "health.jsonl")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -136,9 +136,11 @@ class Run:
 
     def write_history(self, lines: Sequence[dict[str, Any]]) -> None:
         """Write history.jsonl whole; it is small."""
-        write_text(
-            self.path / "history.jsonl", "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
-        )
+        _write_lines(self.path / "history.jsonl", lines)
+
+    def write_health(self, records: Sequence[dict[str, Any]]) -> None:
+        """Write health.jsonl whole, as the history."""
+        _write_lines(self.path / "health.jsonl", records)
 
     def _repr_html_(self) -> str:
         info = self.info
@@ -153,6 +155,19 @@ class Run:
             f" ({html.escape(info['status'])}): <code>{html.escape(str(self.path))}</code>"
             f"<table>{figures}</table>"
         )
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}.", "Restore the file or train again.") from error
+
+
+def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
 
 
 def check_free(out: Path | None) -> None:

@@ -26,6 +26,7 @@ from striate.runs import weights
 from striate.training import checkpoint, convolution, machine, optim
 from striate.training.checkpoint import Pace, State, Tensors
 from striate.training.defaults import fast
+from striate.training.diary import Diary
 from striate.training.evaluate import evaluate
 from striate.training.schedule import rate, side
 from striate.training.step import key
@@ -153,6 +154,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
             _end_epoch(job, state, tensors, 0.0, time.monotonic() - began, emit)
             save()
     job.model.train()
+    diary = Diary(job, batches.steps, state, emit)
     with (
         _interrupts() as interrupted,
         torch.random.fork_rng(devices=range(torch.cuda.device_count())),
@@ -169,6 +171,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
             for group in tensors.optimiser.param_groups:
                 group["lr"] = lr * group["share"]
 
+            diary.before(state)
             key(recipe.seed, state.step)
             unread.append((*train(batch), len(batch.targets)))
             state.step += 1
@@ -189,6 +192,7 @@ def fit(job: Job, emit: Emit, *, resume: bool = False, budget: Budget | None = N
                     _end_epoch(job, state, tensors, lr, time.monotonic() - began, emit)
                 except Diverged as error:  # the last update broke the weights
                     raise _diverged(job, state.step - 1, path) from error
+                diary.after(state)
             if pace.due() or state.step == state.steps or state.stopped or interrupted.is_set():
                 state.scaler = train.scaler.state_dict()
                 save()
