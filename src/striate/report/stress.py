@@ -1,0 +1,287 @@
+"""A page of where a network breaks: the verdict, a curve for each distortion, the corruptions, the places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from striate import __version__, files
+from striate.report import figures
+from striate.report.contents import Shown
+from striate.report.figures import ACCENT, QUIET, SECOND
+from striate.report.markup import duration, number, percent, plural, scroll, text
+from striate.report.page import laid_out
+from striate.report.sprite import Sprite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from striate.report.contents import Story
+    from striate.stress.measure import Curve, Curves, Point
+    from striate.stress.result import Robustness, Stressed
+
+DRAWN_TOO = ("brightness", "contrast")  # published corruptions that are curves of the decks as well
+UNITS = {"severity": "severity, 1 to 5"}
+
+
+def write(path: Path, found: Stressed) -> None:
+    """Write the page, whole or not at all. Raises StriateError when the disk is full."""
+    files.write_text(path, page(found))
+
+
+def page(found: Stressed) -> str:
+    """Lay out the whole page as HTML."""
+    shown = {(one.name, one.level): Shown(one.picture, _title(one.name)) for one in found.examples}
+    sprite = Sprite(list(shown.values()))
+    parts = [
+        ("curves", "Curves", "How fast it falls", _curves(found, shown, sprite)),
+        ("corruptions", "Corruptions", "Fifteen corruptions", _corruptions(found, shown, sprite)),
+        ("places", "Places", "Where it must not be covered", _places(found.own, found.classes)),
+    ]
+    name = _name(found.own.name)
+    return laid_out(
+        title=f"{name} – Striate stress",
+        kicker="Striate stress",
+        name=name,
+        lead=_lead(found),
+        result=_result(found),
+        parts=[part for part in parts if part[-1]],
+        sprite=sprite,
+        versions={"striate": __version__},
+    )
+
+
+def section(story: Story, _sprite: Sprite) -> str:
+    """Show the curves of a training report: shift and occlusion, on few pictures."""
+    if story.stress is None:
+        return ""
+    measured = story.stress.measured
+    drawn = "".join(_panel(curve, measured, None, "") for curve in measured.curves.values())
+    run = text(_name(str(story.run.get("run") or "RUN")))
+    return (
+        f"<p>The held-out pictures moved, or partly covered: {plural(measured.clean.n, 'picture')} here; "
+        f"<code>striate stress {run} --html stress.html</code> measures more, under 27 distortions.</p>"
+        f'{_legend(None)}<div class="panels">{drawn}</div>'
+    )
+
+
+def _lead(found: Stressed) -> str:
+    n = found.own.measured.clean.n
+    of = f" of {found.total:,}" if n < found.total else ""
+    split = f", {text(found.split)}" if found.split else ""
+    beside = f"; beside {text(found.other.name, 60)}" if found.other else ""
+    return (
+        f"{n:,}{of} pictures of {text(found.data, 60)}{split}{beside}; seed {found.seed}, "
+        f"{duration(found.seconds)}"
+    )
+
+
+def _result(found: Stressed) -> str:
+    clean = found.own.measured.clean
+    low, high = map(percent, clean.interval)
+    sentences = "".join(f"<p>{text(line, 600)}</p>" for line in found.verdict)
+    return (
+        '<section class="result" id="result" aria-label="Result">'
+        f'<p class="figure">{percent(clean.accuracy)}</p>'
+        f'<p class="what">of the pictures right as they are</p>'
+        f'<p class="interval">95\xa0% interval {low} to {high}</p>'
+        f'<div class="words">{sentences}</div>{_steady(found)}</section>'
+    )
+
+
+def _steady(found: Stressed) -> str:
+    """Say how often an answer stays when the picture is moved, and how many errors another makes."""
+    said = []
+    if found.own.consistency is not None:
+        beside = found.other.consistency if found.other else None
+        said.append(
+            f"Shift consistency {_with_interval(found.own.consistency)}"
+            + (f", compared {_with_interval(beside)}" if beside else "")
+            + ": how often two places of a picture, each within an eighth of its side, get the same answer."
+        )
+    if found.relative is not None and found.relative.mean is not None and found.other is not None:
+        more = "" if found.relative.relative is None else f", relative {found.relative.relative:.2f}"
+        said.append(
+            f"Mean corruption error {found.relative.mean:.2f}{more}: above 1 is more errors than "
+            f"{text(_name(found.other.name))}."
+        )
+    return "".join(f'<p class="note">{line}</p>' for line in said)
+
+
+def _with_interval(point: Point) -> str:
+    low, high = point.interval
+    return f"{percent(point.accuracy)} ({percent(low)} to {percent(high)})"
+
+
+def _curves(found: Stressed, shown: dict[tuple[str, float], Shown], sprite: Sprite) -> str:
+    own, other = found.own.measured, found.other.measured if found.other else None
+    panels = []
+    for name, curve in own.curves.items():
+        if curve.published and name not in DRAWN_TOO:
+            continue
+        levels = [curve.points[len(curve.points) // 2].level, curve.points[-1].level]
+        panels.append(_panel(curve, own, other, _thumbs(name, levels, shown, sprite)))
+    if not panels:
+        return ""
+    left_out = "".join(f"<p>Left out: {_title(key)}: {text(why)}.</p>" for key, why in own.skipped.items())
+    lead = (
+        "The band is the 95\xa0% interval; below, a picture at the curve's middle and last level."
+    )
+    return f'<p>{lead}</p>{_legend(found.other)}<div class="panels">{"".join(panels)}</div>{left_out}'
+
+
+def _legend(other: Robustness | None) -> str:
+    beside = f'<span class="key second">{text(_name(other.name))}</span>' if other else ""
+    return (
+        f'<p class="note"><span class="key">accuracy</span>{beside}'
+        '<span class="key quiet">confidence</span></p>'
+    )
+
+
+def _panel(curve: Curve, own: Curves, other: Curves | None, below: str) -> str:
+    breaks = curve.breaks(own.clean)
+    said = f"under half from {breaks:g}" if breaks is not None else "never under half"
+    last = curve.points[-1]
+    alt = f"Accuracy under {_title(curve.name)}: {percent(last.accuracy)} at {last.level:g}, {said}."
+    drawn = _drawn(curve, other.curves.get(curve.name) if other else None, alt)
+    return (
+        f"<figure><figcaption>{_title(curve.name)} <small>{said}</small></figcaption>{drawn}{below}</figure>"
+    )
+
+
+def _drawn(curve: Curve, other: Curve | None, alt: str) -> str:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    def line(axes: Axes, one: Curve, colour: str) -> None:
+        x = [point.level for point in one.points]
+        low, high = zip(*(point.interval for point in one.points), strict=True)
+        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.plot(x, [point.accuracy for point in one.points], color=colour, linewidth=1.8, marker="o", ms=3)
+
+    def draw(axes: Axes) -> None:
+        axes.plot(
+            [point.level for point in curve.points],
+            [point.confidence for point in curve.points],
+            color=QUIET,
+            linewidth=1.1,
+            dashes=(3, 3),
+        )
+        if other is not None:
+            line(axes, other, SECOND)
+        line(axes, curve, ACCENT)
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_xlabel(UNITS.get(curve.unit, curve.unit))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=curve.points[-1].level > 4))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+        if curve.points[0].level > curve.points[-1].level:  # JPEG quality falls as the damage grows
+            axes.invert_xaxis()
+
+    return figures.drawn(draw, alt)
+
+
+def _thumbs(name: str, levels: Sequence[float], shown: dict[tuple[str, float], Shown], sprite: Sprite) -> str:
+    found = [
+        sprite.thumb(shown[name, level], f"{_title(name)} at {level:g}")
+        for level in levels
+        if (name, level) in shown
+    ]
+    return f'<div class="after">{"".join(found)}</div>' if found else ""
+
+
+def _corruptions(found: Stressed, shown: dict[tuple[str, float], Shown], sprite: Sprite) -> str:
+    own = found.own.measured
+    names = [name for name, curve in own.curves.items() if curve.published]
+    if not names:
+        return ""
+    lead = (
+        "The corruptions of Hendrycks and Dietterich (2019) at five severities: accuracy in per cent, darker "
+        "the more of the clean accuracy is lost. Computed here, on these pictures, not the official files; "
+        "their numbers cannot be compared with published ones."
+    )
+    tables = [_table(own, names, found.relative.each if found.relative else {}, "This run")]
+    if found.other is not None:
+        tables.append(_table(found.other.measured, names, {}, text(_name(found.other.name))))
+    items = "".join(
+        f"<li>{sprite.thumb(shown[name, 3], f'{_title(name)} at severity 3')}{_title(name)}</li>"
+        for name in names
+        if (name, 3) in shown
+    )
+    gallery = f'<h3>At severity 3</h3><ul class="gallery">{items}</ul>' if items else ""
+    return f'<p>{lead}</p><div class="beside">{"".join(tables)}</div>{gallery}'
+
+
+def _table(found: Curves, names: Iterable[str], errors: dict[str, float | None], title: str) -> str:
+    head = [*"12345", *(["CE"] if errors else [])]
+    rows = []
+    for name in names:
+        if name not in found.curves:
+            continue
+        cells = [_cell(point.accuracy, found.clean.accuracy) for point in found.curves[name].points]
+        if errors:
+            value = errors.get(name)
+            cells.append(f"<td>{'–' if value is None else number(round(value, 2))}</td>")
+        rows.append((_title(name), cells))
+    return _heat(head, rows, title)
+
+
+def _cell(accuracy: float, clean: float) -> str:
+    lost = min(1.0, max(0.0, 1 - accuracy / clean)) if clean else 0.0
+    return f"<td style=--a:{lost:.2f}>{100 * accuracy:.0f}</td>"
+
+
+def _heat(head: Sequence[str], rows: Iterable[tuple[str, list[str]]], caption: str) -> str:
+    top = "".join(f'<th scope="col">{word}</th>' for word in head)
+    body = "".join(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>' for name, cells in rows)
+    return scroll(
+        f'<table class="matrix"><caption>{caption}</caption><thead><tr><td></td>{top}</tr></thead>'
+        f"<tbody>{body}</tbody></table>",
+        caption,
+    )
+
+
+def _places(own: Robustness, classes: Sequence[str]) -> str:
+    places = own.places
+    if places is None:
+        return ""
+    row, column = places.worst
+    clean = own.measured.clean
+    lowest = float(places.accuracy[row, column])
+    lead = (
+        f"A square of {places.share:.0%} of the side, in the picture's mean colour, at each of 25 places; "
+        "the table lies as the picture does. Accuracy in per cent."
+    )
+    worst = f"Worst {_where(row, column)}: {percent(clean.accuracy)} becomes {percent(lowest)}."
+    if lowest < clean.interval[0]:
+        worst += _hurt(places.hurt, places.clean, places.hits[:, row, column], places.n, classes)
+    rows = [("", [_cell(float(value), clean.accuracy) for value in line]) for line in places.accuracy]
+    grid = _heat([""] * len(rows), rows, "Accuracy with the place covered")
+    return f'<p>{lead}</p><div class="beside">{grid}<div><p>{worst}</p></div></div>'
+
+
+def _hurt(
+    one: int, clean: NDArray[Any], covered: NDArray[Any], n: NDArray[Any], classes: Sequence[str]
+) -> str:
+    before, after = clean[one] / max(1, n[one]), covered[one] / max(1, n[one])
+    return f" It hurts class {text(classes[one], 40)} most: {percent(before)} to {percent(after)}."
+
+
+def _where(row: int, column: int) -> str:
+    """Name a place of the grid in words.
+
+    >>> _where(0, 4), _where(2, 2)
+    ('at the top right', 'in the middle')
+    """
+    down = ("top", "upper", "", "lower", "bottom")[row]
+    across = ("left", "inner left", "", "inner right", "right")[column]
+    return f"at the {f'{down} {across}'.strip()}" if down or across else "in the middle"
+
+
+def _title(name: str) -> str:
+    return text(name.replace("_", " ").replace("jpeg", "JPEG").capitalize().replace("Jpeg", "JPEG"))
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
