@@ -3,6 +3,7 @@
 from striate.explain.cam import grad_cam
 from striate.explain.embedding import features, flattened, nearest
 from striate.explain.gradients import integrated_gradients, saliency, smoothgrad
+from striate.explain.health import Health, look
 from striate.explain.layers import Layer, output_of
 from striate.explain.maps import feature_maps, kernels
 from striate.explain.maximisation import maximise
@@ -11,6 +12,7 @@ from striate.explain.rectified import deconvnet, guided_backpropagation
 
 # No function has its module's name: importing that module would put it in the function's place.
 __all__ = [
+    "Health",
     "Layer",
     "crop",
     "deconvnet",
@@ -21,6 +23,7 @@ __all__ = [
     "guided_backpropagation",
     "integrated_gradients",
     "kernels",
+    "look",
     "maximise",
     "nearest",
     "output_of",

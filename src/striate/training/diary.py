@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from striate.training.health import LayerHealth
     from striate.training.loop import Job
 
-# Of the pictures that a whole run trains on, what looking at its health may cost; and their number at a time.
-SHARE, FEWEST, MOST = 0.005, 16, 128
+SHARE = 0.005  # of the pictures that a whole run trains on: what looking at its health may cost
+FEWEST, MOST = 16, 128  # pictures that are looked at
+CHEAP, ENOUGH = 2**18, 64  # numbers of an input, all pictures together, that are cheap to look at in any run
 
 
 class Diary:
@@ -106,5 +107,6 @@ def _few(job: Job, steps: int, per_epoch: int) -> NDArray[np.int64]:
     """Choose training pictures from all over the list, so few that they cost nothing beside the training."""
     rows, trained = job.split["train"], steps * (job.recipe.batch or 1)
     records = 3 + math.log2(max(1.0, steps / per_epoch))
-    count = min(len(rows), MOST, max(FEWEST, int(trained * SHARE / records)))
+    cheap = min(ENOUGH, CHEAP // job.pixels[0].size)
+    count = min(len(rows), MOST, max(FEWEST, cheap, int(trained * SHARE / records)))
     return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
