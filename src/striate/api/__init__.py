@@ -1,5 +1,6 @@
 """What each command does, as a function; the command line only parses and prints."""
 
+from striate.api.explain import explain
 from striate.api.fit import train
 from striate.api.look import bench, check, inspect, models
 from striate.api.scan import scan
@@ -12,6 +13,7 @@ __all__ = [
     "bench",
     "check",
     "evaluate",
+    "explain",
     "inspect",
     "load",
     "models",

@@ -65,17 +65,7 @@ def predict(
     Returns: predictions, and (file, reason) for each that could not be read.
     Raises DataError for a path that does not exist or a folder without pictures.
     """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for impossible names
-            raise DataError(f"{path} does not exist.", "Give pictures, or folders of pictures.")
-        inside = [path]
-        if path.is_dir():
-            found = (p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
-            inside = sorted(p for p in found if not any_hidden(p.relative_to(path).as_posix()))
-        if not inside:
-            raise DataError(f"{path} holds no pictures.", "Give pictures, or folders of pictures.")
-        files += inside
+    files = pictures_in(paths)
     predictions, unreadable = [], []
     for start in range(0, len(files), 64):
         readable, reasons = predict_batch(run, files[start : start + 64])
@@ -89,3 +79,22 @@ def predict(
         ]
         write_csv(Path(csv), ["file", "label", "probability"], rows)
     return predictions, unreadable
+
+
+def pictures_in(paths: Sequence[str | Path]) -> list[Path]:
+    """List picture files; a folder stands for every picture in it that is not hidden.
+
+    Raises DataError for a path that does not exist or a folder without pictures.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for impossible names
+            raise DataError(f"{path} does not exist.", "Give pictures, or folders of pictures.")
+        inside = [path]
+        if path.is_dir():
+            found = (p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
+            inside = sorted(p for p in found if not any_hidden(p.relative_to(path).as_posix()))
+        if not inside:
+            raise DataError(f"{path} holds no pictures.", "Give pictures, or folders of pictures.")
+        files += inside
+    return files

@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from striate.cli import show
 from striate.cli.flags import Json, Trust
+from striate.cli.paths import check_page
 from striate.errors import RecipeError
 
 
@@ -96,10 +97,8 @@ def _check(*, json: bool, explain: str | None, html: Path | None) -> None:
     several = [flag for flag, given in asked.items() if given]
     if len(several) > 1:
         raise RecipeError(f"{' and '.join(several)} each show something else.", "Give one of them.")
-    if html is not None and html.is_dir():
-        raise RecipeError(f"--html {html} is a folder.", f"Name a file, such as {html / 'network.html'}.")
-    if html is not None and not html.parent.is_dir():
-        raise RecipeError(f"The folder {html.parent} does not exist.", "Make it first, or name another.")
+    if html is not None:
+        check_page(html, "network.html")
 
 
 def _shape(word: str) -> tuple[int, ...]:

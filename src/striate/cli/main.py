@@ -38,6 +38,7 @@ COMMANDS = {
     "data": "Check a data set: counts, sizes, unreadable files, duplicates.",
     "predict": "Predict pictures with a run.",
     "evaluate": "Measure a run on labelled pictures.",
+    "explain": "Look inside a run: why it answers as it does, and what it has learned.",
     "stress": "Say where a run breaks: accuracy when its pictures are moved, hidden, lit or damaged.",
     "scan": "Find a run's classes in a larger picture.",
     "bench": "Measure this machine, and a training step against bare PyTorch.",

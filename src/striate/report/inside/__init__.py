@@ -1,7 +1,8 @@
 """The page that ``striate explain`` writes, and what the report of a training shows of it."""
 
 from striate.report.inside.contents import Filters, Looked, Made, Map, Maps, Mistake, Network, Points, Unit
-from striate.report.inside.page import page, write
+from striate.report.inside.folder import drawn
+from striate.report.inside.page import write
 from striate.report.inside.sections import section
 
 __all__ = [
@@ -14,7 +15,7 @@ __all__ = [
     "Network",
     "Points",
     "Unit",
-    "page",
+    "drawn",
     "section",
     "write",
 ]

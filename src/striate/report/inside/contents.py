@@ -93,12 +93,16 @@ class Made:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Features of N pictures in the plane. places: (N, 2).   groups: (N,) class of each."""
+    """Features of N pictures in the plane. places: (N, 2).   groups: (N,) class of each.
+
+    labelled: each class is named in the middle of its dots, where those are together.
+    """
 
     title: str
     places: NDArray[Any]
     groups: NDArray[Any]
     names: Sequence[str]
+    labelled: bool = False
 
 
 @dataclass(frozen=True, eq=False)

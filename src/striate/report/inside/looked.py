@@ -40,13 +40,16 @@ _PATTERNS = (
 
 
 def _answer(told: Looked, side: int) -> str:
-    rows = "".join(
-        f"<li><span>{text(label, 60)}</span><b>{'' if p is None else percent(p)}</b></li>"
-        for label, p in told.top
-    )
+    rows = "".join(f"<li><span>{text(label, 60)}</span><b>{_share(p)}</b></li>" for label, p in told.top)
     note = f'<p class="note">{text(told.note, 240)}</p>' if told.note else ""
     shown = image(told.picture, f"{told.name}, as the network is shown it", max(side, THUMB))
     return f'<div class="asked">{shown}<div><ul class="said">{rows}</ul>{note}</div></div>'
+
+
+def _share(probability: float | None) -> str:
+    if probability is None:
+        return ""
+    return "below 0.1\xa0%" if probability < 0.001 else percent(probability)
 
 
 def _why(told: Looked) -> str:
@@ -65,7 +68,7 @@ def _reading(told: Looked) -> str:
 def _block(title: str, lead: str, figures: Sequence[str]) -> str:
     if not figures:
         return ""
-    return f'<h3>{title}</h3><p class="note">{lead}</p><div class="panels">{"".join(figures)}</div>'
+    return f'<h3>{title}</h3><p class="note">{lead}</p><div class="two">{"".join(figures)}</div>'
 
 
 def _map(told: Looked, one: Map, side: int) -> str:

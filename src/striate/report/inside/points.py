@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 # Told apart by people with any colour vision, and on light and dark paper; after eight the shape changes.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#8c6bb1")
-SHAPES = "os^DvP"
-NAMED = 20  # classes that are named in the figure
+SHAPES, DRAWN = "os^Dv", "●■▲◆▼"
+NAMED = 40  # classes that are named
 
 
 def points(told: Points) -> str:
-    """Draw the dots; each class is named where most of its dots lie."""
+    """Draw the dots."""
 
     def draw(axes: Axes) -> None:
         for group in np.unique(told.groups).tolist():
-            own = told.places[told.groups == group]
+            x, y = told.places[told.groups == group].T
             shape = SHAPES[group // len(COLOURS) % len(SHAPES)]
-            axes.scatter(*own.T, s=11, color=COLOURS[group % len(COLOURS)], marker=shape, linewidths=0)
-        for group in np.unique(told.groups).tolist()[:NAMED] if len(told.names) > 1 else []:
-            x, y = np.median(told.places[told.groups == group], axis=0).tolist()
+            axes.scatter(x, y, s=11, color=COLOURS[group % len(COLOURS)], marker=shape, linewidths=0)
+        for group in np.unique(told.groups).tolist() if told.labelled else []:
+            x, y = np.median(told.places[told.groups == group], axis=0)
             axes.text(x, y, told.names[group], color=INK, ha="center", va="center", weight="bold")
         axes.set_title(told.title, color=QUIET, fontsize=10, loc="left")
         axes.grid(visible=False)
@@ -39,3 +39,13 @@ def points(told: Points) -> str:
     named = ", ".join(told.names[:NAMED])
     alt = text(f"{told.title}: {len(told.places)} pictures of the classes {named}", 240)
     return drawn(draw, alt, width=4.6, height=3.7)
+
+
+def key(told: Points) -> str:
+    """Say which dots are which class."""
+    marks = "".join(
+        f'<li><span style="color:{COLOURS[group % len(COLOURS)]}" aria-hidden="true">'
+        f"{DRAWN[group // len(COLOURS) % len(DRAWN)]}</span> {text(told.names[group], 40)}</li>"
+        for group in np.unique(told.groups).tolist()[:NAMED]
+    )
+    return f'<ul class="marks">{marks}</ul>'

@@ -13,7 +13,7 @@ from striate.report.heat import about_grey, over, scale_of
 from striate.report.inside.looked import framed, row
 from striate.report.inside.looked import maps as feature_maps
 from striate.report.inside.methods import METHODS
-from striate.report.inside.points import points
+from striate.report.inside.points import key, points
 from striate.report.markup import plural, table, text
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def units(told: Network) -> str:
     """Show the patches that excite units, and the pictures made for units and classes."""
     lead = (
         f'<p class="note">Those of {plural(told.searched, "held-out picture")} that excite a unit most, cut '
-        "out to exactly what it sees (its receptive field; grey is outside of the picture), with its value; "
-        "and a picture made for it by climbing its gradient from noise.</p>"
+        "out to exactly what it sees (its receptive field; beyond the edge lies the mean colour), "
+        "with its value, and a picture made for it by climbing its gradient from noise.</p>"
     )
     each = "".join(
         f"<h3>{text(one.name, 80)}</h3>{_with(one.made, one.name, row(one.patches))}" for one in told.units
@@ -130,7 +130,7 @@ def embedding(told: Network) -> str:
         return ""
     lead = "What the last layer is given, laid out in the plane; a dot is a held-out picture."
     figures = "".join(f"<figure>{points(one)}</figure>" for one in told.points)
-    return f'<p class="note">{lead}</p><div class="panels">{figures}</div>'
+    return f'<p class="note">{lead}</p><div class="two">{figures}</div>{key(told.points[0])}'
 
 
 def layers(told: Network) -> str:

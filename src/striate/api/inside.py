@@ -1,0 +1,353 @@
+"""What there is to see of a network: kernels, explained mistakes, units, health, how it sees its data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from striate import events, explain
+from striate.api.labelled import labelled
+from striate.api.maps import shown
+from striate.data.batches import plain
+from striate.errors import ModelError
+from striate.explain.layers import layers, named
+from striate.report.contents import Shown
+from striate.report.gather import raw, visible
+from striate.report.inside import Filters, Made, Maps, Mistake, Network, Points, Unit
+from striate.runs.load import preprocess_of
+from striate.summary.inspect import inspect
+from striate.training import task as tasks
+from striate.training.evaluate import evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from striate.api.maps import Asked
+    from striate.data.preprocess import Preprocess
+    from striate.events import Emit
+    from striate.explain.health import Health
+    from striate.runs.folder import Run
+
+MISTAKES = 6
+KERNELS, UNITS, CLASSES, PATCHES = 64, 4, 10, 9  # shown at most
+FEATURES = 16  # feature maps of a layer, where none is named; three times as many where one is
+SAMPLE, POINTS, CHECKED = 2000, 600, 256  # pictures: searched for patches, laid out, looked at for health
+NAMED = 12  # classes that are named among their dots
+PLANE: tuple[tuple[Literal["pca", "tsne"], str], ...] = (
+    ("pca", "PCA: distances are true, as far as two directions go"),
+    ("tsne", "t-SNE: only who is near is true"),
+)
+LARGE = 96  # from this side on a made picture takes fewer steps, and there are fewer of them
+
+
+def inside(
+    model: nn.Module,
+    preprocess: Preprocess,
+    pixels: NDArray[Any],
+    targets: NDArray[Any],
+    rows: NDArray[np.int64],
+    answers: NDArray[Any],
+    names: Sequence[str],
+    classes: Sequence[str],
+) -> Network:
+    """Gather what the report of a training shows: kernels of the first layer, and explained mistakes.
+
+    pixels, targets, names: of all pictures.   rows: those that the answers are for, (N,).
+    answers: (N, K) probabilities, or (N,) numbers of a regression, which has no classes.
+    """
+    x = next(plain(pixels, rows[:1], preprocess, 1))
+    wrong = worst(answers, targets[rows], classes)[:MISTAKES]
+    network = Network(filters=filters(model, x, None))
+    return mistakes(network, model, preprocess, pixels, targets, rows[wrong], answers[wrong], names, classes)
+
+
+def whole(run: Run, asked: Asked, *, data: str | Path | None, offline: bool, emit: Emit) -> Network:
+    """Gather everything there is to see without a picture of the user's.
+
+    data: labelled pictures, by default the run's own; of its held-out part a sample is looked at.
+    Raises ModelError for a layer without units, DataError and RunError for data that cannot be had.
+    """
+    found = labelled(run, data, offline=offline, emit=emit)
+    model, preprocess, classes = run.model, preprocess_of(run), run.classes
+    pixels, targets, names = found.pixels, found.targets, found.names
+    rows = np.random.default_rng(asked.seed).permutation(found.rows)[:SAMPLE]
+    answers, _ = evaluate(
+        model, tasks.from_info(run.info), pixels, targets, rows, preprocess,
+        precision=run.precision, device="cpu", tta=run.recipe.tta,
+    )  # fmt: skip
+    few = rows[:POINTS]
+    some = torch.cat(list(plain(pixels, rows[:CHECKED], preprocess, CHECKED)))
+    told = inside(model, preprocess, pixels, targets, rows, answers, names, classes)
+    found_units = units(model, preprocess, pixels, rows, names, asked, emit)
+    made = [] if asked.layer else made_for_classes(model, preprocess, some, classes, asked.seed, emit)
+    features = explain.features(model, plain(pixels, few, preprocess, 64))
+    health = explain.look(model, some, torch.as_tensor(targets[rows[:CHECKED]]))
+    return replace(
+        told,
+        filters=filters(model, some, asked.layer),
+        units=found_units,
+        searched=len(rows),
+        made=made,
+        layers=feature_maps(model, some[:1], asked.layer),
+        health=_table(health),
+        sentences=list(health.sentences),
+        seen=len(some),
+        points=embedding(features, targets[few], classes, asked.seed, emit),
+    )
+
+
+def _table(health: Health) -> list[list[str]]:
+    """Lay out the health of the layers: cells of a table, the head first."""
+    head = ["layer", "kind", "units", "dead", "saturated", "gradient", "weights", "largest", "rank"]
+    return [
+        head,
+        *(
+            [
+                one.name,
+                one.kind,
+                f"{one.units}",
+                _count(one.dead),
+                _count(one.saturated),
+                *map(_figure, (one.gradient, one.weight, one.largest, one.rank)),
+            ]
+            for one in health.layers
+        ),
+    ]
+
+
+def _count(units: Sequence[int] | None) -> str:
+    return "-" if units is None else f"{len(units)}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def worst(answers: NDArray[Any], targets: NDArray[Any], classes: Sequence[str]) -> NDArray[np.intp]:
+    """Give the wrong answers, most sure of itself first; of numbers all, furthest off first."""
+    if not classes:
+        return np.argsort(-np.abs(answers - targets), kind="stable")
+    wrong = np.flatnonzero(answers.argmax(1) != targets)
+    return np.asarray(wrong[np.argsort(-answers.max(1)[wrong], kind="stable")])
+
+
+def filters(model: nn.Module, x: Tensor, layer: str | None) -> list[Filters]:
+    """Give the kernels of a layer, by default of the first convolution that the picture meets.
+
+    In a network without convolutions a first dense layer whose inputs are the pixels has kernels as large
+    as the picture.
+    """
+    every = explain.kernels(model)
+    kinds = dict(model.named_modules())
+    ran = [one.name.partition("#")[0] for one in layers(model, x)]
+    name = layer if layer in every else next((one for one in ran if one in every), None)
+    if layer is not None and name != layer:
+        return []
+    if name is not None:
+        kernels = every[name]
+        kernels = kernels[:, :, None] if kernels.dim() == 3 else kernels
+        return [Filters(name, type(kinds[name]).__name__, kernels[:KERNELS].numpy(), len(kernels))]
+    dense = next((one for one in ran if isinstance(kinds[one], nn.Linear)), None)
+    if dense is None:
+        return []
+    weight: Tensor = kinds[dense].weight.detach().float()
+    if weight.shape[1] != x[0].numel():
+        return []
+    kernels = weight[:KERNELS].reshape(-1, *x.shape[1:])
+    return [Filters(dense, "Linear", kernels.numpy(), len(weight))]
+
+
+def mistakes(
+    network: Network,
+    model: nn.Module,
+    preprocess: Preprocess,
+    pixels: NDArray[Any],
+    targets: NDArray[Any],
+    rows: NDArray[np.int64],
+    answers: NDArray[Any],
+    names: Sequence[str],
+    classes: Sequence[str],
+) -> Network:
+    """Add the maps of wrongly answered pictures: for what was said, and for what is true."""
+    if not len(rows):
+        return network
+    x = next(plain(pixels, rows, preprocess, len(rows)))
+    method, make = ("grad-cam", explain.grad_cam) if _has_maps(model, x) else ("occlusion", explain.occlusion)
+    said = answers.argmax(1) if classes else None
+    of_said = shown(make(model, x, None if said is None else torch.as_tensor(said)), x)
+    of_true = None if said is None else shown(make(model, x, torch.as_tensor(targets[rows])), x)
+    target = None if said is None else torch.as_tensor(said)
+    from striate.explain.sanity import sanity
+
+    checked = sanity(model, x, lambda net, given: make(net, given, target))
+    found = [
+        Mistake(
+            visible(pixels[row], preprocess),
+            f"{answers[i]:.4g}" if said is None else classes[said[i]],
+            f"{targets[row]:.4g}" if said is None else classes[targets[row]],
+            names[row],
+            of_said[i],
+            None if of_true is None else of_true[i],
+        )
+        for i, row in enumerate(rows)
+    ]
+    return replace(network, mistakes=found, method=method, badge=checked.badge)
+
+
+def _has_maps(model: nn.Module, x: Tensor) -> bool:
+    try:
+        explain.grad_cam(model, x[:1])
+    except ModelError:
+        return False
+    return True
+
+
+def feature_maps(model: nn.Module, x: Tensor, layer: str | None) -> list[Maps]:
+    """Give the most active maps of a layer for a picture (1, C, H, W); by default of two convolutions.
+
+    A layer of single numbers has none.
+    """
+    chosen = [layer] if layer is not None else list(dict.fromkeys(_convolutions(model, x)))
+    count, found = FEATURES if layer is None else 3 * FEATURES, []
+    for name in chosen:
+        one = named(model, x, name)
+        if one.has_places:
+            maps, order = explain.feature_maps(model, x, name)
+            units = order[0, :count].tolist()
+            found.append(Maps(name, one.kind, units, maps[0, units].numpy(), maps.shape[1]))
+    return found
+
+
+def units(
+    model: nn.Module,
+    preprocess: Preprocess,
+    pixels: NDArray[Any],
+    rows: NDArray[np.int64],
+    names: Sequence[str],
+    asked: Asked,
+    emit: Emit,
+) -> list[Unit]:
+    """Find what excites units of a layer: of the last convolution, and its most active units, by default."""
+
+    def stream() -> Iterator[Tensor]:
+        done = 0
+        for batch in plain(pixels, rows, preprocess, 64):
+            yield batch
+            done += len(batch)
+            emit(events.Working("looking for patches", done, len(rows), "pictures"))
+
+    some = next(plain(pixels, rows[:64], preprocess, 64))
+    name = asked.layer or _telling(model, some)
+    if name is None:
+        return []
+    if asked.unit is not None:
+        numbers = [asked.unit]
+    else:
+        maps, _ = explain.feature_maps(model, some, name)
+        activity = maps.abs().flatten(2).mean((0, 2)) if maps.dim() > 2 else maps.abs().mean(0)
+        numbers = activity.topk(min(UNITS, maps.shape[1])).indices.tolist()
+    patches = explain.patches_of_units(model, stream(), name, numbers, count=PATCHES)
+    made = _made(model, preprocess, some, name, numbers, asked.seed, emit)
+    found = []
+    for number, picture in zip(numbers, made, strict=True):
+        cut = [
+            Shown(
+                _cut(pixels[rows[p.index]], p.box, preprocess),
+                f"{p.value:.3g}",
+                names[rows[p.index]],
+            )
+            for p in patches[number]
+        ]
+        found.append(Unit(f"Unit {number} of {name}", cut, picture))
+    return found
+
+
+def _telling(model: nn.Module, x: Tensor) -> str | None:
+    """Name the layer whose units are looked at: the deepest such convolution, or else the first dense one."""
+    modules = dict(model.named_modules())
+    dense = [one.name for one in layers(model, x) if isinstance(modules.get(one.name), nn.Linear)]
+    return next(iter([*_convolutions(model, x)[::-1], *dense]), None)
+
+
+def _convolutions(model: nn.Module, x: Tensor) -> list[str]:
+    """Name the first convolution, and the deepest whose units do not see more than the whole picture."""
+    every = explain.kernels(model)
+    found = [one.name for one in layers(model, x) if one.name in every and one.has_places]
+    try:
+        rows = inspect(model, tuple(x.shape[1:]), batch=1).layers
+    except ModelError:  # a network that cannot be followed
+        return found[:1] + found[-1:]
+    sides = {row.name: row.receptive_field.size for row in rows if row.receptive_field is not None}
+    inner = [name for name in found if max(sides.get(name, (math.inf,))) <= max(x.shape[2:])]
+    return found[:1] + inner[-1:]
+
+
+def made_for_classes(
+    model: nn.Module, preprocess: Preprocess, some: Tensor, classes: Sequence[str], seed: int, emit: Emit
+) -> list[Made]:
+    """Make the picture of each class; of many classes, of the first few."""
+    few = list(range(min(len(classes), CLASSES if preprocess.size < LARGE else UNITS)))
+    pictures = _made(model, preprocess, some, None, few, seed, emit) if few else []
+    return [Made(classes[i], one) for i, one in zip(few, pictures, strict=True) if one is not None]
+
+
+def _made(
+    model: nn.Module,
+    preprocess: Preprocess,
+    some: Tensor,
+    layer: str | None,
+    numbers: list[int],
+    seed: int,
+    emit: Emit,
+) -> list[NDArray[np.uint8] | None]:
+    """Make the picture of each unit, as a screen shows it; None where nothing changes the answer."""
+    steps, what = 128 if preprocess.size < LARGE else 64, "making pictures"
+    emit(events.Working(what, 0, len(numbers), "pictures"))
+    try:
+        pictures = explain.maximise(
+            model, some.shape[1:], layer=layer, unit=numbers, like=some, steps=steps, seed=seed
+        )
+    except ModelError:
+        return [None] * len(numbers)
+    emit(events.Working(what, len(numbers), len(numbers), "pictures"))
+    return [_visible(picture, preprocess) for picture in pictures]
+
+
+def embedding(
+    features: Tensor, targets: NDArray[Any], classes: Sequence[str], seed: int, emit: Emit
+) -> list[Points]:
+    """Lay features (N, D) out in the plane, by PCA and by t-SNE; numbers are grouped in fifths."""
+    if len(features) < 4:
+        return []
+    groups, names = targets, list(classes)
+    if not classes:
+        cuts = np.quantile(targets, [0.2, 0.4, 0.6, 0.8])
+        groups, names = np.searchsorted(cuts, targets), [f"fifth {i}" for i in range(1, 6)]
+    found: list[Points] = []
+    for how, title in PLANE:
+        emit(events.Working("laying out the data", len(found), 2, "figures"))
+        places = explain.flattened(features, how, seed=seed)
+        found.append(Points(title, places, groups, names, labelled=how == "tsne" and len(names) <= NAMED))
+    emit(events.Working("laying out the data", 2, 2, "figures"))
+    return found
+
+
+def _cut(picture: NDArray[Any], box: tuple[int, ...], preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Cut a box out of a picture; of one that is larger than the picture nothing is lost: it is whole."""
+    if min(box[2] - box[0], box[3] - box[1]) >= preprocess.size:
+        return visible(picture, preprocess)
+    normal = next(plain(picture[None], np.zeros(1, np.int64), preprocess, 1))[0]
+    return _visible(explain.crop(normal, box), preprocess)
+
+
+def _visible(picture: Tensor, preprocess: Preprocess) -> NDArray[np.uint8]:
+    return visible(raw(picture.numpy(), preprocess), preprocess)

@@ -1,0 +1,153 @@
+"""Pictures, one by one: what the network says of each, why, and which training pictures are like it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate import events, explain
+from striate.api.inside import feature_maps
+from striate.api.labelled import labelled
+from striate.api.maps import applying, maps_of
+from striate.api.use import pictures_in
+from striate.data.batches import plain
+from striate.data.decode import Unreadable, decode, header
+from striate.errors import DataError, StriateError
+from striate.report.contents import Shown
+from striate.report.gather import visible
+from striate.report.inside import Looked
+from striate.runs.load import preprocess_of
+from striate.runs.predict import from_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from striate.api.maps import Asked
+    from striate.data.preprocess import Preprocess
+    from striate.events import Emit
+    from striate.runs.folder import Run
+    from striate.runs.predict import Prediction
+
+MOST = 24  # pictures on a page
+NEAR, SEEN = 6, 5000  # neighbours shown, and training pictures that are looked through for them
+KINDS = {1: "grey", 3: "colour"}
+
+
+def at(
+    run: Run,
+    images: Sequence[str | Path],
+    asked: Asked,
+    wanted: tuple[str | None, str | None],
+    *,
+    named: bool,
+    data: str | Path | None,
+    offline: bool,
+    emit: Emit,
+) -> tuple[list[Looked], list[tuple[str, str]]]:
+    """Look at pictures, and give what was found and (file, reason) of each that could not be read.
+
+    wanted: the class that is explained and the one that it is compared with, or None.
+    named: the user chose the methods, so that one that does not apply is an error.
+    """
+    files = pictures_in(images)
+    if len(files) > MOST:
+        raise DataError(f"{len(files)} pictures are too many for one page.", f"Give at most {MOST} at once.")
+    preprocess = preprocess_of(run)
+    names, pixels, notes, unreadable = _read(files, preprocess)
+    for note in notes:
+        emit(events.Note(note)) if note else None
+    if not names:
+        reason = f"{files[0]}: {unreadable[0][1]}."
+        raise DataError(f"None of the {len(files)} files could be read.", reason)
+    x = next(plain(pixels, np.arange(len(names)), preprocess, len(names)))
+    asked = applying(run.model, x, asked, named=named, emit=emit)
+    near, seen = _neighbours(run, x, data, offline, emit)
+    found = []
+    for i, said in enumerate(from_pixels(run, names, pixels)):
+        emit(events.Working("explaining", i, len(names), "pictures"))
+        target, versus = _classes(said, wanted)
+        found.append(
+            Looked(
+                names[i],
+                visible(pixels[i], preprocess),
+                said.top or ((f"{said.label:.6g}", None),),
+                target=target,
+                versus=versus,
+                note=notes[i],
+                maps=maps_of(run.model, x[i : i + 1], asked, *(_number(run, c) for c in (target, versus))),
+                layers=feature_maps(run.model, x[i : i + 1], asked.layer),
+                near=near[i] if near else [],
+                seen=seen,
+            )
+        )
+    emit(events.Working("explaining", len(names), len(names), "pictures"))
+    return found, unreadable
+
+
+def _read(
+    files: Sequence[Path], preprocess: Preprocess
+) -> tuple[list[str], NDArray[Any], list[str], list[tuple[str, str]]]:
+    """Decode files as the training's were: their names, pixels, how each was converted; those left out."""
+    names, pixels, notes, unreadable = [], [], [], []
+    side, kind = preprocess.size, KINDS.get(preprocess.channels, f"{preprocess.channels} channels")
+    for file in files:
+        try:
+            raw = file.read_bytes()
+            about = header(raw)
+            decoded = decode(raw, preprocess.channels, preprocess.dtype, preprocess.enough)
+        except OSError as error:
+            unreadable.append((str(file), error.strerror or str(error)))
+        except Unreadable as error:
+            unreadable.append((str(file), error.reason))
+        else:
+            same = (about.width, about.height, about.channels) == (side, side, preprocess.channels)
+            was = f"{file.name}: {about.width} × {about.height} {about.mode}"
+            names.append(str(file))
+            notes.append("" if same else f"{was}, shown to the network as {side} × {side} {kind}")
+            pixels.append(preprocess.pixels(decoded))
+    return names, np.stack(pixels) if pixels else np.empty(0), notes, unreadable
+
+
+def _classes(said: Prediction, wanted: tuple[str | None, str | None]) -> tuple[str, str]:
+    """Choose the class that is explained and the one beside it: as asked, or the two best."""
+    best = [label for label, _ in said.top]
+    target = wanted[0] or next((label for label in best if label != wanted[1]), "")
+    return target, wanted[1] or next((label for label in best if label != target), "")
+
+
+def _number(run: Run, label: str) -> int | None:
+    return run.classes.index(label) if label else None
+
+
+def _neighbours(
+    run: Run, x: Tensor, data: str | Path | None, offline: bool, emit: Emit
+) -> tuple[list[list[Shown]], int]:
+    """Find the training pictures whose features point the same way; none where the data are gone."""
+    try:
+        found = labelled(run, data, offline=offline, emit=emit)
+    except StriateError as error:
+        emit(events.Warned(f"No neighbours are shown: {error.message}"))
+        return [], 0
+    rows = found.parts.get("train", found.rows)
+    if len(rows) > SEEN:
+        rows = np.sort(np.random.default_rng(0).choice(rows, SEEN, replace=False))
+    preprocess = preprocess_of(run)
+    known = explain.features(run.model, plain(found.pixels, rows, preprocess, 64))
+    nearest, _ = explain.nearest(known, explain.features(run.model, x), min(NEAR, len(rows)))
+    shown = [
+        [
+            Shown(visible(found.pixels[row], preprocess), _label(run, found.targets[row]), found.names[row])
+            for row in rows[np.asarray(one)]
+        ]
+        for one in nearest
+    ]
+    return shown, len(rows)
+
+
+def _label(run: Run, target: Any) -> str:
+    return run.classes[target] if run.classes else f"{target:.4g}"

@@ -1,0 +1,25 @@
+"""Where a command writes: what is wrong with a path is told before time is spent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from striate.errors import RecipeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def check_page(html: Path, name: str) -> None:
+    """Raise RecipeError for a page that is a folder, or whose folder is missing. name: of a file, to try."""
+    if html.is_dir():
+        raise RecipeError(f"--html {html} is a folder.", f"Name a file, such as {html / name}.")
+    if not html.parent.is_dir():
+        raise RecipeError(f"The folder {html.parent} does not exist.", "Make it first, or name another.")
+
+
+def check_folder(out: Path) -> None:
+    """Raise RecipeError where a folder cannot be made: a file has its name, or that of its parent."""
+    taken = next((path for path in (out, *out.parents) if path.exists()), out)
+    if not taken.is_dir():
+        raise RecipeError(f"--out {out}: {taken} is a file.", "Name a folder.")
