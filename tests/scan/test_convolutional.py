@@ -192,7 +192,7 @@ class Sorting(nn.Module):
     """A network that mixes places and channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.transpose(1, 2).flatten(1)
+        return torch.flatten(x.transpose(1, 2), 1)
 
 
 class Gating(nn.Module):
@@ -203,7 +203,7 @@ class Gating(nn.Module):
         self.dense = nn.Linear(3, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = self.dense(x.mean((2, 3)))
+        gate: Tensor = self.dense(x.mean((2, 3)))
         return (x * gate[:, :, None, None]).mean((2, 3))
 
 
@@ -230,7 +230,7 @@ def test_what_cannot_be_made_convolutional_is_refused(model: nn.Module, reason: 
 
 def test_nothing_of_the_network_is_changed() -> None:
     model = lenet().train()
-    next(model[7].parameters()).requires_grad_(requires_grad=False)
+    next(model[7].parameters()).requires_grad_(False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     form = fully_convolutional(model, torch.zeros(1, 1, 32, 32))
     windows(model.eval(), torch.rand(1, 40, 40), (32, 32), (4, 4))
