@@ -49,7 +49,7 @@ class Explained:
             "files": [str(path) for path in self.files],
             "images": images,
             "unreadable": [{"file": file, "reason": reason} for file, reason in self.unreadable],
-            "sentences": list(self.network.sentences),
+            "sentences": list(self.network.health.sentences) if self.network.health else [],
             "layers": [{"name": a.name, "kind": a.kind, "output": list(a.output)} for a in self.layers],
         }
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from striate.api.maps import Asked
     from striate.data.preprocess import Preprocess
     from striate.events import Emit
-    from striate.explain.health import Health
     from striate.runs.folder import Run
 
 MISTAKES = 6
@@ -90,7 +89,9 @@ def whole(run: Run, asked: Asked, *, data: str | Path | None, offline: bool, emi
     found_units = units(model, preprocess, pixels, rows, names, asked, emit)
     made = [] if asked.layer else made_for_classes(model, preprocess, some, classes, asked.seed, emit)
     features = explain.features(model, plain(pixels, few, preprocess, 64))
-    health = explain.look(model, some, torch.as_tensor(targets[rows[:CHECKED]]))
+    wanted = torch.as_tensor(targets[rows[:CHECKED]])
+    if scale := run.info["target"]:  # numbers, as the network gives them
+        wanted = (wanted - scale["mean"]) / scale["std"]
     return replace(
         told,
         filters=filters(model, some, asked.layer),
@@ -98,38 +99,9 @@ def whole(run: Run, asked: Asked, *, data: str | Path | None, offline: bool, emi
         searched=len(rows),
         made=made,
         layers=feature_maps(model, some[:1], asked.layer),
-        health=_table(health),
-        sentences=list(health.sentences),
-        seen=len(some),
+        health=explain.look(model, some, wanted, records=run.health),
         points=embedding(features, targets[few], classes, asked.seed, emit),
     )
-
-
-def _table(health: Health) -> list[list[str]]:
-    """Lay out the health of the layers: cells of a table, the head first."""
-    head = ["layer", "kind", "units", "dead", "saturated", "gradient", "weights", "largest", "rank"]
-    return [
-        head,
-        *(
-            [
-                one.name,
-                one.kind,
-                f"{one.units}",
-                _count(one.dead),
-                _count(one.saturated),
-                *map(_figure, (one.gradient, one.weight, one.largest, one.rank)),
-            ]
-            for one in health.layers
-        ),
-    ]
-
-
-def _count(units: Sequence[int] | None) -> str:
-    return "-" if units is None else f"{len(units)}"
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
 
 
 def worst(answers: NDArray[Any], targets: NDArray[Any], classes: Sequence[str]) -> NDArray[np.intp]:

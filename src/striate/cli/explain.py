@@ -112,7 +112,7 @@ def lines(found: Explained) -> list[str]:
         if found.images[0].top[0][1] is None:
             rows = [("file", "number"), *((name, label) for name, label, *_ in rows[1:])]  # type: ignore[list-item]
         told = [*show.table(rows, within=within), ""]
-    for sentence in found.network.sentences:
+    for sentence in found.network.health.sentences if found.network.health else ():
         told += show.wrap(sentence, within, 2) if within else [sentence]
     page, *pictures = found.files
     also = f" and {len(pictures)} pictures beside it" if pictures else ""

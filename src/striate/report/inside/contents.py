@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from striate.explain.health import Health
     from striate.report.contents import Shown
 
 
@@ -121,8 +122,7 @@ class Mistake:
 class Network:
     """What there is to see of a network without a picture.
 
-    method, badge: of the mistakes' maps.   health: cells of a table, a row a layer, the first the head.
-    sentences: what is abnormal, and what to try.   seen: pictures that the health was measured on.
+    method, badge: of the mistakes' maps.   searched: pictures whose patches were looked at.
     """
 
     filters: list[Filters] = field(default_factory=list)
@@ -133,7 +133,5 @@ class Network:
     searched: int = 0
     made: list[Made] = field(default_factory=list)
     layers: list[Maps] = field(default_factory=list)
-    health: list[list[str]] = field(default_factory=list)
-    sentences: list[str] = field(default_factory=list)
-    seen: int = 0
+    health: Health | None = None
     points: list[Points] = field(default_factory=list)

@@ -29,8 +29,9 @@ def points(told: Points) -> str:
             shape = SHAPES[group // len(COLOURS) % len(SHAPES)]
             axes.scatter(x, y, s=11, color=COLOURS[group % len(COLOURS)], marker=shape, linewidths=0)
         for group in np.unique(told.groups).tolist() if told.labelled else []:
-            x, y = np.median(told.places[told.groups == group], axis=0)
-            axes.text(x, y, told.names[group], color=INK, ha="center", va="center", weight="bold")
+            x, y = told.places[told.groups == group].T
+            above = (np.median(x), np.quantile(y, 0.95))
+            axes.text(*above, told.names[group], color=INK, ha="center", va="bottom", zorder=3)
         axes.set_title(told.title, color=QUIET, fontsize=10, loc="left")
         axes.grid(visible=False)
         axes.set(xticks=[], yticks=[])

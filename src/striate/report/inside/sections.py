@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from striate.report.heat import about_grey, over, scale_of
+from striate.report.inside.health import health as well
 from striate.report.inside.looked import framed, row
 from striate.report.inside.looked import maps as feature_maps
 from striate.report.inside.methods import METHODS
 from striate.report.inside.points import key, points
-from striate.report.markup import plural, table, text
+from striate.report.markup import plural, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,18 +111,8 @@ def _with(made: NDArray[np.uint8] | None, name: str, patches: str) -> str:
 
 
 def health(told: Network) -> str:
-    """Say what is abnormal, and list every layer."""
-    if not told.health:
-        return ""
-    found = "".join(f"<li>{text(line, 300)}</li>" for line in told.sentences)
-    head, *rows = told.health
-    cells = [[text(cell, 60) for cell in line] for line in rows]
-    caption = f"Layer by layer, on {plural(told.seen, 'picture')}."
-    inner = table([text(cell) for cell in head], cells, caption=caption, css="")
-    if len(rows) > 12:
-        inner = f"<details><summary>The {len(rows)} layers</summary>{inner}</details>"
-    lead = f'<ul class="warn">{found}</ul>' if found else "<p>Nothing abnormal was found.</p>"
-    return lead + inner
+    """Say how the layers do."""
+    return "" if told.health is None else well(told.health)
 
 
 def embedding(told: Network) -> str:
