@@ -105,10 +105,10 @@ def _steady(found: Stressed) -> str:
     if found.relative is not None and found.relative.mean is not None and found.other is not None:
         more = "" if found.relative.relative is None else f", relative {found.relative.relative:.2f}"
         said.append(
-            f"Mean corruption error {found.relative.mean:.2f}{more}: above 1 is more errors than "
-            f"{text(_name(found.other.name))}."
+            f"Mean corruption error (CE) {found.relative.mean:.2f}{more}: above 1 is more errors than "
+            f"{text(_name(found.other.name))} makes."
         )
-    return "".join(f'<p class="note">{line}</p>' for line in said)
+    return "".join(f'<p class="note" style="margin-top:18px">{line}</p>' for line in said)
 
 
 def _with_interval(point: Point) -> str:
@@ -127,9 +127,7 @@ def _curves(found: Stressed, shown: dict[tuple[str, float], Shown], sprite: Spri
     if not panels:
         return ""
     left_out = "".join(f"<p>Left out: {_title(key)}: {text(why)}.</p>" for key, why in own.skipped.items())
-    lead = (
-        "The band is the 95\xa0% interval; below, a picture at the curve's middle and last level."
-    )
+    lead = "The band is the 95\xa0% interval; below, a picture at the curve's middle and last level."
     return f'<p>{lead}</p>{_legend(found.other)}<div class="panels">{"".join(panels)}</div>{left_out}'
 
 

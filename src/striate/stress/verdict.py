@@ -178,8 +178,13 @@ def advice(costs: Sequence[Fall], *, augment: str, side: int, channels: int) -> 
     if all(getattr(strong, kind) > getattr(had, kind) for kind in kinds):
         return "strong"
     values = {AUGMENTS[kind]: _strength(kind, fall, side) for kind, fall in needed.items()}
-    more = {kind: max(value, getattr(had, kind)) for kind, value in values.items()}
+    more = {kind: max(value, _further(kind, getattr(had, kind))) for kind, value in values.items()}
     return str(dataclasses.replace(had, **more))
+
+
+def _further(kind: str, strength: float) -> float:
+    """Give half as much again as a network had, as that did not help."""
+    return min(augmentation.RANGES[kind][1], round(1.5 * strength, 2))
 
 
 def _strength(kind: str, fall: Fall, side: int) -> float:
