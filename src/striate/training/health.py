@@ -175,7 +175,7 @@ def singular_values(matrix: Tensor) -> Tensor | None:
     flat = flat if flat.shape[0] <= flat.shape[1] else flat.T
     if not 0 < len(flat) <= WIDEST or not torch.isfinite(flat).all():
         return None
-    flat = flat.double() if flat.device.type != "mps" else flat.cpu().double()
+    flat = _doubled(flat)
     squares: Tensor = torch.linalg.eigvalsh(flat @ flat.T)
     return squares.clamp_min(0).sqrt().flip(0)
 
@@ -267,8 +267,13 @@ def _outputs(module: nn.Module, weight: Tensor) -> int:
 
 def rms(tensors: list[Tensor]) -> float | None:
     """Give the root mean square of the values of several tensors; None where it is no number."""
-    total = sum(float(tensor.double().square().sum()) for tensor in tensors)
+    total = sum(float(_doubled(tensor).square().sum()) for tensor in tensors)
     return number(math.sqrt(total / max(1, sum(tensor.numel() for tensor in tensors))))
+
+
+def _doubled(tensor: Tensor) -> Tensor:
+    """Give more digits: the square of a gradient of 1e-21 is 0 in float32. Apple's GPU has none."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 def number(value: float) -> float | None:
