@@ -127,8 +127,9 @@ def zoomed(pictures: Tensor, factor: float) -> Tensor:
 
 
 def _copied(height: int, width: int, farthest: int, rounds: int, keys: NDArray[np.uint64]) -> Tensor:
-    """Let every pixel, from the last to the first, take a neighbour's value: where each comes from (N, H * W).
+    """Let every pixel, from the last to the first, take a neighbour's value.
 
+    Returns: (N, H * W), the pixel that each one's value comes from.
     The published program means to exchange the two; as it is written it copies, and its pictures show that.
     Pixels that cannot meet are done at once: a row follows the row below at a distance of twice the farthest
     neighbour. The result is that of one after another.

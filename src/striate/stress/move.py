@@ -85,7 +85,9 @@ def elastic(pictures: Tensor, level: float, keys: NDArray[np.uint64]) -> Tensor:
     """
     height, width = pictures.shape[2:]
     field = 2 * chance.uniform("elastic", keys, 2 * height * width) - 1
-    field = smoothed(field.view(-1, 2, height, width).to(pictures.device), min(height, width) * 4 / 29)
+    field = smoothed(
+        field.view(-1, 2, height, width).to(pictures.device), min(height, width) * 4 / 29, reflect=True
+    )
     field = field * (level / field.square().mean((1, 2, 3), keepdim=True).mul(2).sqrt())
     return _outside(pictures, _places(height, width, pictures) + field.permute(0, 2, 3, 1))
 
