@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from striate.runs.folder import Run
     from striate.runs.predict import Prediction
 
-MOST = 24  # pictures on a page
+MOST = 8  # pictures on a page
 NEAR, SEEN = 6, 5000  # neighbours shown, and training pictures that are looked through for them
 KINDS = {1: "grey", 3: "colour"}
 

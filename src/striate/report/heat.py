@@ -88,12 +88,12 @@ def image(picture: NDArray[np.uint8], alt: str, side: int = LARGE) -> str:
     side: pixels that the longer side keeps at most.
     """
     shown = _opened(picture)
+    crisp = max(shown.size) <= SMALL
     scale = side / max(shown.size)
     if scale < 1:
         width, height = (max(1, round(length * scale)) for length in shown.size)
         shown = shown.resize((width, height), Image.Resampling.BOX)
-    crisp = max(shown.size) <= SMALL
-    kind, data = ("png", _png(shown)) if crisp else ("jpeg", _jpeg(shown))
+    kind, data = ("png", _png(_few(shown))) if crisp else ("jpeg", _jpeg(shown))
     sharp = ' class="sharp"' if crisp else ""
     encoded = base64.b64encode(data).decode()
     size = f'width="{shown.width}" height="{shown.height}"'
@@ -109,6 +109,17 @@ def png(picture: NDArray[np.uint8], side: int = 224) -> bytes:
 
 def _opened(picture: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(picture[..., 0] if picture.shape[2] == 1 else picture))
+
+
+def _few(shown: Image.Image) -> Image.Image:
+    """Give a colour picture of few colours, as a map has, as their table: a third of the bytes."""
+    flat = np.asarray(shown).reshape(-1, 3) if shown.mode == "RGB" else np.empty((0, 3), np.uint8)
+    colours, which = np.unique(flat, axis=0, return_inverse=True)
+    if not 0 < len(colours) <= 256:
+        return shown
+    table = Image.fromarray(which.reshape(shown.height, shown.width).astype(np.uint8), "P")
+    table.putpalette(colours.tobytes())
+    return table
 
 
 def _png(shown: Image.Image) -> bytes:

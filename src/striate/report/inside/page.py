@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from striate import files
+from striate.report.heat import LARGE
 from striate.report.inside import sections
 from striate.report.inside.looked import looked
 from striate.report.markup import text
@@ -26,7 +27,7 @@ ORDER = (
     ("map", "Data", "How it sees the data", sections.embedding),
     ("health", "Health", "Is it well?", sections.health),
 )
-FEW, MANY = 4, 12  # pictures on a page, from which on their maps are drawn smaller: a page stays under 3 MB
+FEW = 3  # pictures on a page, beyond which their maps are drawn smaller: a page stays under 3 MB
 
 
 def write(path: Path, info: Mapping[str, Any], pictures: Sequence[Looked], network: Network) -> None:
@@ -36,7 +37,7 @@ def write(path: Path, info: Mapping[str, Any], pictures: Sequence[Looked], netwo
 
 def page(info: Mapping[str, Any], pictures: Sequence[Looked], network: Network) -> str:
     """Lay out the whole page as HTML. info: what run.json holds."""
-    side = 160 if len(pictures) <= FEW else 112 if len(pictures) <= MANY else 64
+    side = LARGE if len(pictures) <= FEW else LARGE // 2
     parts = [
         (f"picture-{i}", text(_short(one.name), 24), text(_short(one.name), 80), looked(one, side))
         for i, one in enumerate(pictures, 1)

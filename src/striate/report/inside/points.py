@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Told apart by people with any colour vision, and on light and dark paper; after eight the shape changes.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#8c6bb1")
 SHAPES, DRAWN = "os^Dv", "●■▲◆▼"
-NAMED = 40  # classes that are named
+NAMED, SHORT = 40, 16  # classes that are named; letters of a name that has room in the figure
 
 
 def points(told: Points) -> str:
@@ -29,9 +29,12 @@ def points(told: Points) -> str:
             shape = SHAPES[group // len(COLOURS) % len(SHAPES)]
             axes.scatter(x, y, s=11, color=COLOURS[group % len(COLOURS)], marker=shape, linewidths=0)
         for group in np.unique(told.groups).tolist() if told.labelled else []:
+            name = told.names[group]
+            if not (name.isascii() and name.isprintable() and len(name) <= SHORT):
+                continue  # the font may not have it
             x, y = told.places[told.groups == group].T
             above = (np.median(x), np.quantile(y, 0.95))
-            axes.text(*above, told.names[group], color=INK, ha="center", va="bottom", zorder=3)
+            axes.text(*above, name, color=INK, ha="center", va="bottom", zorder=3)
         axes.set_title(told.title, color=QUIET, fontsize=10, loc="left")
         axes.grid(visible=False)
         axes.set(xticks=[], yticks=[])
