@@ -75,7 +75,7 @@ def test_every_distortion_has_a_kind_and_every_advice_can_be_asked_for() -> None
     assert set(WORDS) == set(CURVES) - set(CORRUPTIONS)
     assert set(AUGMENTS.values()) <= set(augment.RANGES)
     for name in known:
-        found = made(**{name: {2: 200}})
+        found = made(490, 500, **{name: {2.0: 200}})
         asked = advice(worst(found), augment="off", side=28, channels=3)
         augment.parse(asked or "off", flips=True, photos=False)
         assert level_in_words(name, 2)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from striate.data.sources import Source
     from striate.data.store import Survey
     from striate.events import Emit
+    from striate.stress.result import Robustness
     from striate.training.budget import Budget
     from striate.training.loop import Job
 
@@ -435,8 +436,27 @@ def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) 
             seed=recipe.seed,
         )
     info["plain_answers"] = [dataclasses.asdict(answer) for answer in plain]
-    tell(job, info, pictures.names, scores, answers, plain)
+    tell(job, info, pictures.names, scores, answers, plain, _outline(job, kept, headline))
     return info
+
+
+def _outline(job: Job, kept: nn.Module, headline: str | None) -> Robustness | None:
+    """Measure what shift and occlusion cost, where there are classes and pictures that were held back."""
+    from striate.api.stress import outline
+
+    if headline is None or job.recipe.task != "classification":
+        return None
+    return outline(
+        kept,
+        job.preprocess,
+        job.pixels,
+        job.targets,
+        job.split[headline],
+        precision=job.precision,
+        device=str(job.device),
+        tta=job.recipe.tta,
+        seed=job.recipe.seed,
+    )
 
 
 def _info(job: Job, pictures: Pictures, choices: Sequence[events.Choice]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from striate.stress.measure import POOL, sweep
 from striate.stress.place import places
 from striate.stress.reader import Reader
 from striate.stress.result import Example, Robustness, Stressed
-from striate.stress.verdict import compared, verdict
+from striate.stress.verdict import at_its_worst, compared, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +88,6 @@ def stress(
         split=found.split,
         total=total,
         seed=seed,
-        classes=run.classes,
         own=own,
         other=other,
         relative=None if other is None else mce(own.measured, other.measured),
@@ -129,7 +128,7 @@ def outline(
         levels=levels,
         batch=reader.batch,
     )
-    return Robustness("", measured)
+    return Robustness("", (), measured)
 
 
 def _robustness(
@@ -152,7 +151,7 @@ def _robustness(
     if not only or "occlusion" in only:
         by_place = places(answers, reader, targets, classes=len(run.classes), batch=reader.batch, emit=emit)
     agreed = consistency(answers, reader, moves, batch=reader.batch)
-    return Robustness(str(run.path), measured, agreed, by_place), reader
+    return Robustness(str(run.path), run.classes, measured, agreed, by_place), reader
 
 
 def _chosen(only: Sequence[str]) -> dict[str, Distortion]:
@@ -214,6 +213,7 @@ def _words(run: Run, own: Robustness, other: Robustness | None) -> list[str]:
         side=preprocess.size,
         channels=preprocess.channels,
         run=str(run.path),
+        place=at_its_worst(own.measured.clean, own.places, own.classes) if own.places else "",
     )
     return told if other is None else [compared(own.measured, other.measured, other.name), *told]
 

@@ -129,7 +129,9 @@ def lines(found: Stressed, within: int | None = None) -> list[str]:
 
 def _rows(own: Curves, other: Curves | None) -> list[tuple[str, ...]]:
     head = ("distortion", "level", "accuracy", "level", "accuracy", "half", "unit")
-    rows = [head if other is None else (*head[:3], "compared", *head[3:5], "compared", "half")]
+    rows: list[tuple[str, ...]] = [head]
+    if other is not None:
+        rows = [(*head[:3], "compared", *head[3:5], "compared", "half")]
     for name, curve in own.curves.items():
         middle, last = len(curve.points) // 2, len(curve.points) - 1
         breaks = curve.breaks(own.clean)

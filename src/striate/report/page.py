@@ -7,7 +7,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from striate import files
-from striate.report import classification, course, sections
+from striate.report import classification, course, robustness, sections
 from striate.report.markup import text
 from striate.report.result import result
 from striate.report.sprite import Sprite
@@ -25,6 +25,7 @@ ORDER = (
     ("regression", "Predictions", "Predicted against true", course.regression),
     ("mistakes", "Mistakes", "Worst mistakes", sections.mistakes),
     ("calibration", "Calibration", "Can its confidence be believed?", classification.calibration),
+    ("stress", "Robustness", "Where it breaks", robustness.section),
     ("training", "Training", "How training went", course.curves),
     ("data", "Data", "What the data check found", sections.data),
     ("augmentation", "Augmentation", "Before and after augmentation", sections.augmentation),

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from striate import __version__, files
-from striate.report import figures
 from striate.report.contents import Shown
-from striate.report.figures import ACCENT, QUIET, SECOND
-from striate.report.markup import duration, number, percent, plural, scroll, text
+from striate.report.markup import duration, number, percent, scroll, text
 from striate.report.page import laid_out
+from striate.report.robustness import legend, name_of, panel, title
 from striate.report.sprite import Sprite
+from striate.stress.verdict import at_its_worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
-    from striate.report.contents import Story
-    from striate.stress.measure import Curve, Curves, Point
+    from striate.stress.measure import Curves, Point
     from striate.stress.result import Robustness, Stressed
 
 DRAWN_TOO = ("brightness", "contrast")  # published corruptions that are curves of the decks as well
-UNITS = {"severity": "severity, 1 to 5"}
 
 
 def write(path: Path, found: Stressed) -> None:
@@ -34,14 +29,14 @@ def write(path: Path, found: Stressed) -> None:
 
 def page(found: Stressed) -> str:
     """Lay out the whole page as HTML."""
-    shown = {(one.name, one.level): Shown(one.picture, _title(one.name)) for one in found.examples}
+    shown = {(one.name, one.level): Shown(one.picture, title(one.name)) for one in found.examples}
     sprite = Sprite(list(shown.values()))
     parts = [
         ("curves", "Curves", "How fast it falls", _curves(found, shown, sprite)),
         ("corruptions", "Corruptions", "Fifteen corruptions", _corruptions(found, shown, sprite)),
-        ("places", "Places", "Where it must not be covered", _places(found.own, found.classes)),
+        ("places", "Places", "Where it must not be covered", _places(found.own)),
     ]
-    name = _name(found.own.name)
+    name = name_of(found.own.name)
     return laid_out(
         title=f"{name} – Striate stress",
         kicker="Striate stress",
@@ -51,20 +46,6 @@ def page(found: Stressed) -> str:
         parts=[part for part in parts if part[-1]],
         sprite=sprite,
         versions={"striate": __version__},
-    )
-
-
-def section(story: Story, _sprite: Sprite) -> str:
-    """Show the curves of a training report: shift and occlusion, on few pictures."""
-    if story.stress is None:
-        return ""
-    measured = story.stress.measured
-    drawn = "".join(_panel(curve, measured, None, "") for curve in measured.curves.values())
-    run = text(_name(str(story.run.get("run") or "RUN")))
-    return (
-        f"<p>The held-out pictures moved, or partly covered: {plural(measured.clean.n, 'picture')} here; "
-        f"<code>striate stress {run} --html stress.html</code> measures more, under 27 distortions.</p>"
-        f'{_legend(None)}<div class="panels">{drawn}</div>'
     )
 
 
@@ -106,7 +87,7 @@ def _steady(found: Stressed) -> str:
         more = "" if found.relative.relative is None else f", relative {found.relative.relative:.2f}"
         said.append(
             f"Mean corruption error (CE) {found.relative.mean:.2f}{more}: above 1 is more errors than "
-            f"{text(_name(found.other.name))} makes."
+            f"{text(name_of(found.other.name))} makes."
         )
     return "".join(f'<p class="note" style="margin-top:18px">{line}</p>' for line in said)
 
@@ -123,66 +104,17 @@ def _curves(found: Stressed, shown: dict[tuple[str, float], Shown], sprite: Spri
         if curve.published and name not in DRAWN_TOO:
             continue
         levels = [curve.points[len(curve.points) // 2].level, curve.points[-1].level]
-        panels.append(_panel(curve, own, other, _thumbs(name, levels, shown, sprite)))
+        panels.append(panel(curve, own, other, _thumbs(name, levels, shown, sprite)))
     if not panels:
         return ""
-    left_out = "".join(f"<p>Left out: {_title(key)}: {text(why)}.</p>" for key, why in own.skipped.items())
+    left_out = "".join(f"<p>Left out: {title(key)}: {text(why)}.</p>" for key, why in own.skipped.items())
     lead = "The band is the 95\xa0% interval; below, a picture at the curve's middle and last level."
-    return f'<p>{lead}</p>{_legend(found.other)}<div class="panels">{"".join(panels)}</div>{left_out}'
-
-
-def _legend(other: Robustness | None) -> str:
-    beside = f'<span class="key second">{text(_name(other.name))}</span>' if other else ""
-    return (
-        f'<p class="note"><span class="key">accuracy</span>{beside}'
-        '<span class="key quiet">confidence</span></p>'
-    )
-
-
-def _panel(curve: Curve, own: Curves, other: Curves | None, below: str) -> str:
-    breaks = curve.breaks(own.clean)
-    said = f"under half from {breaks:g}" if breaks is not None else "never under half"
-    last = curve.points[-1]
-    alt = f"Accuracy under {_title(curve.name)}: {percent(last.accuracy)} at {last.level:g}, {said}."
-    drawn = _drawn(curve, other.curves.get(curve.name) if other else None, alt)
-    return (
-        f"<figure><figcaption>{_title(curve.name)} <small>{said}</small></figcaption>{drawn}{below}</figure>"
-    )
-
-
-def _drawn(curve: Curve, other: Curve | None, alt: str) -> str:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-    def line(axes: Axes, one: Curve, colour: str) -> None:
-        x = [point.level for point in one.points]
-        low, high = zip(*(point.interval for point in one.points), strict=True)
-        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(x, [point.accuracy for point in one.points], color=colour, linewidth=1.8, marker="o", ms=3)
-
-    def draw(axes: Axes) -> None:
-        axes.plot(
-            [point.level for point in curve.points],
-            [point.confidence for point in curve.points],
-            color=QUIET,
-            linewidth=1.1,
-            dashes=(3, 3),
-        )
-        if other is not None:
-            line(axes, other, SECOND)
-        line(axes, curve, ACCENT)
-        axes.set_ylim(-0.03, 1.03)
-        axes.set_xlabel(UNITS.get(curve.unit, curve.unit))
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=curve.points[-1].level > 4))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-        if curve.points[0].level > curve.points[-1].level:  # JPEG quality falls as the damage grows
-            axes.invert_xaxis()
-
-    return figures.drawn(draw, alt)
+    return f'<p>{lead}</p>{legend(found.other)}<div class="panels">{"".join(panels)}</div>{left_out}'
 
 
 def _thumbs(name: str, levels: Sequence[float], shown: dict[tuple[str, float], Shown], sprite: Sprite) -> str:
     found = [
-        sprite.thumb(shown[name, level], f"{_title(name)} at {level:g}")
+        sprite.thumb(shown[name, level], f"{title(name)} at {level:g}")
         for level in levels
         if (name, level) in shown
     ]
@@ -201,9 +133,9 @@ def _corruptions(found: Stressed, shown: dict[tuple[str, float], Shown], sprite:
     )
     tables = [_table(own, names, found.relative.each if found.relative else {}, "This run")]
     if found.other is not None:
-        tables.append(_table(found.other.measured, names, {}, text(_name(found.other.name))))
+        tables.append(_table(found.other.measured, names, {}, text(name_of(found.other.name))))
     items = "".join(
-        f"<li>{sprite.thumb(shown[name, 3], f'{_title(name)} at severity 3')}{_title(name)}</li>"
+        f"<li>{sprite.thumb(shown[name, 3], f'{title(name)} at severity 3')}{title(name)}</li>"
         for name in names
         if (name, 3) in shown
     )
@@ -211,7 +143,7 @@ def _corruptions(found: Stressed, shown: dict[tuple[str, float], Shown], sprite:
     return f'<p>{lead}</p><div class="beside">{"".join(tables)}</div>{gallery}'
 
 
-def _table(found: Curves, names: Iterable[str], errors: dict[str, float | None], title: str) -> str:
+def _table(found: Curves, names: Iterable[str], errors: dict[str, float | None], caption: str) -> str:
     head = [*"12345", *(["CE"] if errors else [])]
     rows = []
     for name in names:
@@ -221,8 +153,8 @@ def _table(found: Curves, names: Iterable[str], errors: dict[str, float | None],
         if errors:
             value = errors.get(name)
             cells.append(f"<td>{'–' if value is None else number(round(value, 2))}</td>")
-        rows.append((_title(name), cells))
-    return _heat(head, rows, title)
+        rows.append((title(name), cells))
+    return _heat(head, rows, caption)
 
 
 def _cell(accuracy: float, clean: float) -> str:
@@ -240,46 +172,16 @@ def _heat(head: Sequence[str], rows: Iterable[tuple[str, list[str]]], caption: s
     )
 
 
-def _places(own: Robustness, classes: Sequence[str]) -> str:
+def _places(own: Robustness) -> str:
     places = own.places
     if places is None:
         return ""
-    row, column = places.worst
     clean = own.measured.clean
-    lowest = float(places.accuracy[row, column])
     lead = (
         f"A square of {places.share:.0%} of the side, in the picture's mean colour, at each of 25 places; "
         "the table lies as the picture does. Accuracy in per cent."
     )
-    worst = f"Worst {_where(row, column)}: {percent(clean.accuracy)} becomes {percent(lowest)}."
-    if lowest < clean.interval[0]:
-        worst += _hurt(places.hurt, places.clean, places.hits[:, row, column], places.n, classes)
+    worst = at_its_worst(clean, places, own.classes) or "No place costs more than the sample can tell."
     rows = [("", [_cell(float(value), clean.accuracy) for value in line]) for line in places.accuracy]
     grid = _heat([""] * len(rows), rows, "Accuracy with the place covered")
-    return f'<p>{lead}</p><div class="beside">{grid}<div><p>{worst}</p></div></div>'
-
-
-def _hurt(
-    one: int, clean: NDArray[Any], covered: NDArray[Any], n: NDArray[Any], classes: Sequence[str]
-) -> str:
-    before, after = clean[one] / max(1, n[one]), covered[one] / max(1, n[one])
-    return f" It hurts class {text(classes[one], 40)} most: {percent(before)} to {percent(after)}."
-
-
-def _where(row: int, column: int) -> str:
-    """Name a place of the grid in words.
-
-    >>> _where(0, 4), _where(2, 2)
-    ('at the top right', 'in the middle')
-    """
-    down = ("top", "upper", "", "lower", "bottom")[row]
-    across = ("left", "inner left", "", "inner right", "right")[column]
-    return f"at the {f'{down} {across}'.strip()}" if down or across else "in the middle"
-
-
-def _title(name: str) -> str:
-    return text(name.replace("_", " ").replace("jpeg", "JPEG").capitalize().replace("Jpeg", "JPEG"))
-
-
-def _name(path: str) -> str:
-    return path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
+    return f'<p>{lead}</p><div class="beside">{grid}<div><p>{text(worst, 300)}</p></div></div>'

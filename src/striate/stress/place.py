@@ -10,6 +10,7 @@ import torch
 
 from striate import events
 from striate.stress.hide import covered
+from striate.stress.measure import Point
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from striate.stress.measure import Answers, Pictures
 
 GRID, SHARE = 5, 0.25
+DOWN = ("top", "upper", "", "lower", "bottom")
+ACROSS = ("left", "inner left", "", "inner right", "right")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,19 @@ class Places:
         """Row and column of the place that costs most."""
         row, column = divmod(int(self.accuracy.argmin()), GRID)
         return row, column
+
+    @property
+    def where(self) -> str:
+        """That place in words, such as "at the top left"."""
+        row, column = self.worst
+        words = f"{DOWN[row]} {ACROSS[column]}".strip()
+        return f"at the {words}" if words else "in the middle"
+
+    @property
+    def lowest(self) -> Point:
+        """What is answered with that place covered; its confidence is not measured."""
+        n = int(self.n.sum())
+        return Point(self.share, n, int(self.hits[:, *self.worst].sum()), float("nan"))
 
     @property
     def hurt(self) -> int:

@@ -41,8 +41,8 @@ class Reader:
             for row in rows:
                 low = np.minimum(low, pixels[row].min((0, 1)))
                 high = np.maximum(high, pixels[row].max((0, 1)))
-        as_tensor = (torch.from_numpy(each).to(device).view(-1, 1, 1) for each in (low, high - low))
-        return cls(preprocess, pixels, rows, *as_tensor, device)
+        zero, span = (torch.from_numpy(each).to(device).view(-1, 1, 1) for each in (low, high - low))
+        return cls(preprocess, pixels, rows, zero, span, device)
 
     @property
     def batch(self) -> int:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Robustness:
-    """One network. name: of its run.   consistency: hits are pictures that keep their answer when moved.
+    """One network. name: of its run.   classes: names, in the order of its outputs.
 
-    consistency and places are None where they were not asked for.
+    consistency: its hits are the pictures that keep their answer when they are moved. It and places are None
+    where they were not asked for.
     """
 
     name: str
+    classes: tuple[str, ...]
     measured: Curves
     consistency: Point | None = None
     places: Places | None = None
@@ -48,7 +50,11 @@ class Robustness:
             found["consistency"] = self.consistency.accuracy
             found["consistency_interval"] = list(self.consistency.interval)
         if self.places is not None:
-            found["places"] = {"share": self.places.share, "accuracy": self.places.accuracy.tolist()}
+            found["places"] = {
+                "share": self.places.share,
+                "accuracy": self.places.accuracy.tolist(),
+                "worst": {"place": self.places.where, "class": self.classes[self.places.hurt]},
+            }
         return found
 
 
@@ -67,14 +73,13 @@ class Stressed:
 
     data, split: where the pictures are from.   total: pictures there, of which the sample was drawn.
     other: the compared network.   relative: the network's corruption errors, the other's being 1.
-    verdict: sentences.   classes: names.   seconds: that it took.
+    verdict: sentences.   seconds: that it took.
     """
 
     data: str
     split: str | None
     total: int
     seed: int
-    classes: tuple[str, ...]
     own: Robustness
     other: Robustness | None
     relative: Relative | None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from striate.stress.measure import Curve, Curves, Point
+    from striate.stress.place import Places
 
 TOLD = 3  # kinds of distortion
 COSTLY = 0.05  # a loss of accuracy that is worth a sentence of its own
@@ -115,16 +116,17 @@ def level_in_words(name: str, level: float) -> str:
     return f"{name.replace('_', ' ')} at severity {level:g}"
 
 
-def verdict(found: Curves, *, augment: str, side: int, channels: int, run: str) -> list[str]:
-    """Say in at most five sentences what costs most and what to do next.
+def verdict(found: Curves, *, augment: str, side: int, channels: int, run: str, place: str = "") -> list[str]:
+    """Say in at most six sentences what costs most and what to do next.
 
     augment: what the network was trained with, as ``--augment`` takes it.   run: its folder, for commands.
+    place: of :func:`at_its_worst`.
     """
     costs = worst(found)
     low, high = found.clean.interval
-    if not costs:
+    if not costs and not place:
         return [f"Nothing tried costs more than the sample can tell ({100 * (high - low):.1f} points wide)."]
-    told = [_sentence(fall, found.clean) for fall in costs]
+    told = [_sentence(fall, found.clean) for fall in costs] + [place] * bool(place)
     helps = advice(costs, augment=augment, side=side, channels=channels)
     if helps:
         told.append(
@@ -179,7 +181,7 @@ def advice(costs: Sequence[Fall], *, augment: str, side: int, channels: int) -> 
         return "strong"
     values = {AUGMENTS[kind]: _strength(kind, fall, side) for kind, fall in needed.items()}
     more = {kind: max(value, _further(kind, getattr(had, kind))) for kind, value in values.items()}
-    return str(dataclasses.replace(had, **more))
+    return str(dataclasses.replace(had, **more))  # type: ignore[arg-type]  # no word among them
 
 
 def _further(kind: str, strength: float) -> float:
@@ -201,6 +203,20 @@ def _strength(kind: str, fall: Fall, side: int) -> float:
     }[kind]
     low, high = augmentation.RANGES[AUGMENTS[kind]]
     return min(high, max(low, round(value, 2)))
+
+
+def at_its_worst(clean: Point, places: Places, classes: Sequence[str]) -> str:
+    """Say which place must not be covered and which class suffers; empty where the sample cannot tell."""
+    lowest = places.lowest
+    if lowest.interval[1] >= clean.interval[0]:
+        return ""
+    one, (row, column) = places.hurt, places.worst
+    before, after = (
+        hits / max(1, places.n[one]) for hits in (places.clean[one], places.hits[one, row, column])
+    )
+    said = f"Covering {places.share:.0%} of each side {places.where} costs "
+    said += f"{points(clean.accuracy - lowest.accuracy)} ({clean.accuracy:.1%} to {lowest.accuracy:.1%}), "
+    return said + f"most in class {classes[one]} ({before:.0%} to {after:.0%})."
 
 
 def compared(own: Curves, other: Curves, name: str) -> str:
