@@ -154,18 +154,15 @@ def mistakes(
         return network
     x = next(plain(pixels, rows, preprocess, len(rows)))
     method, make = ("grad-cam", explain.grad_cam) if _has_maps(model, x) else ("occlusion", explain.occlusion)
-    said = answers.argmax(1) if classes else None
-    of_said = shown(make(model, x, None if said is None else torch.as_tensor(said)), x)
-    of_true = None if said is None else shown(make(model, x, torch.as_tensor(targets[rows])), x)
-    target = None if said is None else torch.as_tensor(said)
-    from striate.explain.sanity import sanity
-
-    checked = sanity(model, x, lambda net, given: make(net, given, target))
+    said = torch.as_tensor(answers.argmax(1) if classes else np.zeros(len(rows), np.int64))
+    of_said = shown(make(model, x, said), x)
+    of_true = shown(make(model, x, torch.as_tensor(targets[rows])), x) if classes else None
+    checked = explain.sanity(model, x, lambda net, given: make(net, given, said), depths=0)
     found = [
         Mistake(
             visible(pixels[row], preprocess),
-            f"{answers[i]:.4g}" if said is None else classes[said[i]],
-            f"{targets[row]:.4g}" if said is None else classes[targets[row]],
+            classes[int(said[i])] if classes else f"{answers[i]:.4g}",
+            classes[targets[row]] if classes else f"{targets[row]:.4g}",
             names[row],
             of_said[i],
             None if of_true is None else of_true[i],

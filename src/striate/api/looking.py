@@ -66,6 +66,7 @@ def at(
         raise DataError(f"None of the {len(files)} files could be read.", reason)
     x = next(plain(pixels, np.arange(len(names)), preprocess, len(names)))
     asked = applying(run.model, x, asked, named=named, emit=emit)
+    number = {label: i for i, label in enumerate(run.classes)}.get
     near, seen = _neighbours(run, x, data, offline, emit)
     found = []
     for i, said in enumerate(from_pixels(run, names, pixels)):
@@ -79,7 +80,7 @@ def at(
                 target=target,
                 versus=versus,
                 note=notes[i],
-                maps=maps_of(run.model, x[i : i + 1], asked, *(_number(run, c) for c in (target, versus))),
+                maps=maps_of(run.model, x[i : i + 1], asked, number(target) or 0, number(versus)),
                 layers=feature_maps(run.model, x[i : i + 1], asked.layer),
                 near=near[i] if near else [],
                 seen=seen,
@@ -118,10 +119,6 @@ def _classes(said: Prediction, wanted: tuple[str | None, str | None]) -> tuple[s
     best = [label for label, _ in said.top]
     target = wanted[0] or next((label for label in best if label != wanted[1]), "")
     return target, wanted[1] or next((label for label in best if label != target), "")
-
-
-def _number(run: Run, label: str) -> int | None:
-    return run.classes.index(label) if label else None
 
 
 def _neighbours(

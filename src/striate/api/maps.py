@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
     from striate.events import Emit
 
-MAKE = {
-    "grad-cam": "grad_cam",
-    "occlusion": "occlusion",
-    "integrated-gradients": "integrated_gradients",
-    "saliency": "saliency",
-    "deconvnet": "deconvnet",
-    "guided": "guided_backpropagation",
+MAKE: dict[str, Callable[..., Tensor]] = {
+    "grad-cam": explain.grad_cam,
+    "occlusion": explain.occlusion,
+    "integrated-gradients": explain.integrated_gradients,
+    "saliency": explain.saliency,
+    "deconvnet": explain.deconvnet,
+    "guided": explain.guided_backpropagation,
 }
 LAYERED, UNITED = {"grad-cam", "deconvnet", "guided"}, {"deconvnet", "guided"}
 
 
 class Asked(NamedTuple):
-    """Which methods, and for what: classes by number (None for the one number of a regression)."""
+    """Which methods, with what they are asked for beside a class."""
 
     methods: tuple[str, ...]
     layer: str | None = None
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
         more: dict[str, Any] = {"layer": self.layer} if method in LAYERED else {}
         if method in UNITED:
             more["unit"] = self.unit
-        return partial(getattr(explain, MAKE[method]), target=target, **more)  # type: ignore[arg-type]
+        return partial(MAKE[method], target=target, **more)
 
 
 def applying(model: nn.Module, x: Tensor, asked: Asked, *, named: bool, emit: Emit = events.ignore) -> Asked:
@@ -74,15 +74,11 @@ def known(methods: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(methods)) or tuple(MAKE)
 
 
-def maps_of(
-    model: nn.Module, x: Tensor, asked: Asked, target: int | None, versus: int | None = None
-) -> list[Map]:
+def maps_of(model: nn.Module, x: Tensor, asked: Asked, target: int, versus: int | None = None) -> list[Map]:
     """Make a picture's maps; those for a class also for the one that it is compared with.
 
     x: (1, C, H, W).   Each carries what became of it when the weights were randomised.
     """
-    from striate.explain.sanity import sanity
-
     found = []
     for method in asked.methods:
         make = asked.make(method, target)
@@ -90,7 +86,7 @@ def maps_of(
         other = None
         if versus is not None and not METHODS[method].pattern:
             other = shown(asked.make(method, versus)(model, x), x)[0]
-        checked = sanity(model, x, make, seed=asked.seed)
+        checked = explain.sanity(model, x, make, depths=0, seed=asked.seed)
         coarse = (int(values.shape[2]), int(values.shape[3]))
         if METHODS[method].pattern:
             found.append(Map(method, values[0].numpy(), None, checked.badge, checked.moves))

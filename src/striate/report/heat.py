@@ -144,4 +144,5 @@ def _table() -> NDArray[np.uint8]:
 
 def _colours(share: NDArray[Any]) -> NDArray[np.uint8]:
     """Look up colours for -1..1; what lies beyond takes the end's."""
-    return _table()[np.rint((np.nan_to_num(share).clip(-1, 1) + 1) * 127.5).astype(np.intp)]
+    places = np.rint((np.nan_to_num(share).clip(-1, 1) + 1) * 127.5).astype(np.intp)
+    return np.asarray(_table()[places])
