@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MANY = 0.25  # share of a layer's units from which on dead or saturated ones are worth a sentence
 LISTED = 3  # layers with the same fault that get a sentence each
-FAR = 1e-3  # gradient of the first layer over that of the last, or the other way round
+FAR = 1e-3  # gradient that arrives at the first layer over that at the last, or the other way round
 WILD, TIMID = 0.03, 1e-6  # a step's length over the weights'; 1e-3 is usual
 ALIKE, ENOUGH = 1.5, 16  # directions in which so many units vary, at least, or they all say the same
 WIDEST = 1024  # units up to which an activation spectrum is worked out
@@ -180,12 +180,13 @@ def _flow(layers: Sequence[LayerHealth]) -> list[str]:
             f"no gradient reaches {len(missed)} of {len(known)} layers, such as {missed[0]}: "
             "use --init he_normal, and look for dead units"
         )
-    (front, first), (back, last) = reached[0], reached[-1]
-    told = f"the gradient of layer {front} is {first / last:.1e} of that of {back}"
+    flows = [(layer.name, layer.flow) for layer in layers if layer.flow]
+    (front, first), (back, last) = flows[0], flows[-1]
+    told = f"what arrives at layer {front} is {first / last:.1e} times what leaves layer {back}"
     if first < FAR * last:
         found.append(f"gradients vanish: {told}: use --init he_normal, batch norm or skip connections")
     elif first * FAR > last:
-        found.append(f"gradients explode: {told}: use --clip 1, batch norm or a smaller --init")
+        found.append(f"gradients explode: {told}: use --clip 1, batch norm or another --init")
     return found
 
 

@@ -31,7 +31,10 @@ class LayerHealth:
     units: channels, or features of a dense layer.
     dead: the units whose ReLU is 0 at all places of all pictures; None where no ReLU follows.
     saturated: those whose tanh or sigmoid is at its ends at 95 % of the places or more; None where none
-    follows.   weight, gradient: root mean square, the gradient's of the mean loss.
+    follows.   weight, gradient: root mean square of the weights, and of the mean loss's gradient by them.
+    flow: length of the gradient of a picture's loss where it arrives at the layer's output; root mean square
+    over the pictures. From the last layer to the first it neither vanishes nor explodes where all is well
+    (Glorot and Bengio 2010, section 4.2).
     update: length of the last step as a share of the weights' length; 1e-3 is usual (CS231n).
     largest: singular value of the weights (O, inputs).   rank: their :func:`effective_rank`.
     """
@@ -41,6 +44,7 @@ class LayerHealth:
     units: int
     weight: float | None
     gradient: float | None
+    flow: float | None = None
     update: float | None = None
     dead: tuple[int, ...] | None = None
     saturated: tuple[int, ...] | None = None
@@ -73,11 +77,18 @@ def measure(
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     wanted = [name for names in matrices.values() for name in names]
     sums: dict[str, Tensor] = {}
+    flows: dict[str, float] = {}
+    made: list[tuple[str, Tensor]] = []
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
 
     def leave(call: taps.Call) -> None:
-        if note is not None and call.name in matrices and isinstance(call.result, Tensor):
+        if call.name not in matrices or not isinstance(call.result, Tensor):
+            return
+        if note is not None:
             note(call.name, call.result.detach())
+        if call.result.requires_grad:
+            made.append((call.name, call.result))
+            call.result = call.result.clone()  # the gradient is asked for by what nothing changes in place
 
     with (
         _measuring(model, as_trained=as_trained and len(x) > 1),
@@ -89,12 +100,16 @@ def measure(
             with taps.calls(model, watch.enter, leave), watch:
                 output = torch.func.functional_call(model, (aliases, buffers), (x[part],))
             total = loss(output, part) / len(x)
-            given = [aliases[name] for name in wanted]
+            given = [*(aliases[name] for name in wanted), *(output for _, output in made)]
             found = torch.autograd.grad(total, given, allow_unused=True) if total.requires_grad else ()
             for name, gradient in zip(wanted, found, strict=False):
                 if gradient is not None:
                     sums[name] = gradient if name not in sums else sums[name] + gradient
-    return tuple(_layer(model, name, matrices[name], sums, watch) for name in watch.order)
+            for (name, _), gradient in zip(made, found[len(wanted) :], strict=False):
+                if gradient is not None:  # times N: of a picture's own loss
+                    flows[name] = flows.get(name, 0.0) + len(x) * float(_doubled(gradient).square().sum())
+            made.clear()
+    return tuple(_layer(model, name, matrices[name], sums, flows, watch) for name in watch.order)
 
 
 class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -229,7 +244,12 @@ def _parts(x: Tensor) -> Iterator[slice]:
 
 
 def _layer(
-    model: nn.Module, name: str, parts: list[str], gradients: Mapping[str, Tensor], watch: Watch
+    model: nn.Module,
+    name: str,
+    parts: list[str],
+    gradients: Mapping[str, Tensor],
+    flows: Mapping[str, float],
+    watch: Watch,
 ) -> LayerHealth:
     module = model.get_submodule(name)
     weight = getattr(module, "weight", None)
@@ -243,6 +263,7 @@ def _layer(
         units=watch.units.get(name, _outputs(module, weight)),
         weight=rms([weight.detach()]),
         gradient=rms(found) if found else 0.0,
+        flow=number(math.sqrt(flows.get(name, 0.0))),
         dead=watch.dead(name),
         saturated=watch.saturated(name),
         largest=None if values is None else float(values[0]),
