@@ -7,13 +7,16 @@ from striate.explain.health import Health, look
 from striate.explain.layers import Layer, output_of
 from striate.explain.maps import feature_maps, kernels
 from striate.explain.maximisation import maximise
+from striate.explain.occlude import occlusion
 from striate.explain.patches import crop, patches_of_units, top_patches
+from striate.explain.randomise import Sanity, sanity
 from striate.explain.rectified import deconvnet, guided_backpropagation
 
 # No function has its module's name: importing that module would put it in the function's place.
 __all__ = [
     "Health",
     "Layer",
+    "Sanity",
     "crop",
     "deconvnet",
     "feature_maps",
@@ -26,9 +29,11 @@ __all__ = [
     "look",
     "maximise",
     "nearest",
+    "occlusion",
     "output_of",
     "patches_of_units",
     "saliency",
+    "sanity",
     "smoothgrad",
     "top_patches",
 ]
