@@ -145,7 +145,7 @@ def test_a_shift_has_a_level_for_every_pixel_up_to_a_quarter_of_the_side() -> No
     assert levels(28) == (0, 1, 2, 3, 4, 5, 6, 7)
     assert levels(8) == (0, 1, 2)
     assert len(levels(64)) == len(levels(224)) == 17
-    assert levels(64)[-1], levels(224)[-1] == (16, 56)
+    assert (levels(64)[-1], levels(224)[-1]) == (16, 56)
 
 
 def test_no_pictures_are_no_error() -> None:

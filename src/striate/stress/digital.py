@@ -63,9 +63,10 @@ def _box(before: int, after: int) -> Tensor:
     """Give the matrix (after, before) of a box filter.
 
     Each new pixel is the mean of the old ones whose middle lies in it; where new pixels are the smaller ones,
-    it is the nearest old one.
+    it is the nearest old one. Pillow's own, but where a middle falls on an edge and rounding decides.
     """
-    middle = (torch.arange(after, dtype=torch.float64)[:, None] + 0.5) * before / after
-    distance = (torch.arange(before) + 0.5 - middle) / max(1.0, before / after)
+    scale = before / after
+    middle = (torch.arange(after, dtype=torch.float64)[:, None] + 0.5) * scale
+    distance = (torch.arange(before) + 0.5 - middle) / max(1.0, scale)
     inside = ((distance > -0.5) & (distance <= 0.5)).double()
     return inside / inside.sum(1, keepdim=True)
