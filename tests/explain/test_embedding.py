@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from striate.errors import ModelError
 from striate.explain import features, flattened, nearest
+from striate.explain.layers import batches
 
 
 @pytest.fixture(autouse=True)
@@ -24,17 +25,19 @@ class Functional(nn.Module):
         self.conv, self.hidden, self.head = nn.Conv2d(1, 3, 3), nn.Linear(3, 4), nn.Linear(4, 2)
 
     def penultimate(self, x: Tensor) -> Tensor:
-        return F.relu(self.hidden(self.conv(x).mean((2, 3))))
+        y: Tensor = F.relu(self.hidden(self.conv(x).mean((2, 3))))
+        return y
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(F.dropout(self.penultimate(x), 0.5, self.training))
+        y: Tensor = self.head(F.dropout(self.penultimate(x), 0.5, self.training))
+        return y
 
 
 def test_features_are_what_the_last_dense_layer_is_given() -> None:
     net, x = Functional(), torch.randn(10, 1, 6, 6)
     expected = net.penultimate(x).detach()
     torch.testing.assert_close(features(net, x), expected)
-    torch.testing.assert_close(features(net, iter(x.split(3))), expected)
+    torch.testing.assert_close(features(net, batches(x, 3)), expected)
     assert net.training
 
 

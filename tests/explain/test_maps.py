@@ -16,13 +16,14 @@ def _seeded() -> None:
 
 
 def test_kernels_are_the_weights_raw_and_signed_and_a_copy() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 4, 5), nn.ReLU(), nn.Conv2d(4, 6, 3, groups=2), nn.Flatten())
+    conv = nn.Conv2d(3, 4, 5)
+    net = nn.Sequential(conv, nn.ReLU(), nn.Conv2d(4, 6, 3, groups=2), nn.Flatten())
     found = kernels(net)
     assert list(found) == ["0", "2"]
-    assert torch.equal(found["0"], net[0].weight)
+    assert torch.equal(found["0"], conv.weight)
     assert found["2"].shape == (6, 2, 3, 3)
     found["0"].zero_()
-    assert net[0].weight.any()
+    assert conv.weight.any()
     assert not found["2"].requires_grad
 
 
@@ -53,7 +54,7 @@ def test_a_network_without_convolutions_has_no_kernels() -> None:
 class InPlace(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(1, 3, 1)
+        self.conv = nn.Conv2d(1, 3, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.conv(x), inplace=True).mean((2, 3))
@@ -63,7 +64,6 @@ def test_the_most_active_unit_comes_first_whatever_its_sign() -> None:
     net = InPlace()
     with torch.no_grad():
         net.conv.weight.copy_(torch.tensor([1.0, -3.0, 2.0]).view(3, 1, 1, 1))
-        net.conv.bias.zero_()
     x = torch.rand(2, 1, 4, 4) + 0.1
     maps, order = feature_maps(net, x, "conv")
     torch.testing.assert_close(maps, torch.cat([x, -3 * x, 2 * x], 1))

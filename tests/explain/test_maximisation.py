@@ -30,9 +30,9 @@ def net(digits: Tensor) -> nn.Sequential:
         nn.Linear(256, 10),
     )
     targets, rule = torch.tensor(load_digits().target), torch.optim.Adam(model.parameters(), 0.01)
-    for rows in torch.arange(1797).split(64) * 4:
+    for rows in torch.arange(1792).view(28, 64).repeat(4, 1):
         rule.zero_grad()
-        nn.functional.cross_entropy(model(digits[rows]), targets[rows]).backward()
+        nn.functional.cross_entropy(model(digits[rows]), targets[rows]).backward()  # type: ignore[no-untyped-call]
         rule.step()
     return model.eval()
 
@@ -93,9 +93,10 @@ def test_a_unit_is_made_the_same_alone_and_among_others(net: nn.Module) -> None:
 def test_colours_are_mixed_as_those_of_the_pictures() -> None:
     """Pictures whose channels are all alike make a grey picture, though the network asks for red only."""
     grey = torch.rand(50, 1, 12, 12).expand(50, 3, 12, 12)
-    net = nn.Sequential(nn.Conv2d(3, 1, 3), nn.Flatten(), nn.Linear(100, 1))
+    conv = nn.Conv2d(3, 1, 3)
+    net = nn.Sequential(conv, nn.Flatten(), nn.Linear(100, 1))
     with torch.no_grad():
-        net[0].weight[:, 1:] = 0
+        conv.weight[:, 1:] = 0
     made = maximise(net, (3, 12, 12), unit=0, like=grey, layer="0", steps=32)
     assert (made[0] - made[1]).abs().max() < 0.02
     assert made.std() > 0.01
@@ -103,10 +104,11 @@ def test_colours_are_mixed_as_those_of_the_pictures() -> None:
 
 def test_a_series_of_any_channels_is_made_too() -> None:
     """A kernel that asks for an alternating series gets one."""
-    net = nn.Sequential(nn.Conv1d(5, 2, 3), nn.Tanh(), nn.Flatten(), nn.Linear(60, 2))
+    conv = nn.Conv1d(5, 2, 3)
+    net = nn.Sequential(conv, nn.Tanh(), nn.Flatten(), nn.Linear(60, 2))
     with torch.no_grad():
-        net[0].weight.zero_()
-        net[0].weight[1, 4] = torch.tensor([-1.0, 2.0, -1.0])
+        conv.weight.zero_()
+        conv.weight[1, 4] = torch.tensor([-1.0, 2.0, -1.0])
     made = maximise(net, (5, 32), unit=1, layer="1", steps=64)
     assert made.shape == (5, 32)
     assert (

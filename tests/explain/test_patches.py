@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from striate.errors import ModelError
 from striate.explain import crop, output_of, patches_of_units, top_patches
+from striate.explain.layers import batches
 from striate.explain.patches import Boxes
 from striate.summary.inspect import inspect
 
@@ -56,7 +57,7 @@ def test_the_picture_gives_the_value_at_the_place(layer: str) -> None:
     net, x = small(), torch.randn(50, 2, 20, 16)
     maps = output_of(net, x, layer)
     best = maps[:, 2].flatten(1).amax(1)
-    found = top_patches(net, iter(x.split(7)), layer, 2, count=5)
+    found = top_patches(net, batches(x, 7), layer, 2, count=5)
     assert [patch.index for patch in found] == best.argsort(descending=True)[:5].tolist()
     for patch in found:
         again = output_of(net, x[patch.index : patch.index + 1], layer)
@@ -87,9 +88,10 @@ def test_what_lies_outside_of_the_picture_is_padding() -> None:
 
 def test_a_planted_pattern_is_found_in_a_stream() -> None:
     pattern = torch.tensor([[1.0, -1, 1], [-1, 1, -1], [1, -1, 1]])
-    net = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.ReLU())
+    conv = nn.Conv2d(1, 2, 3, bias=False)
+    net = nn.Sequential(conv, nn.ReLU())
     with torch.no_grad():
-        net[0].weight[1, 0] = pattern
+        conv.weight[1, 0] = pattern
     draw = torch.Generator().manual_seed(1)
     planted = {37: (4, 9), 512: (0, 0), 998: (13, 13)}
 
@@ -109,9 +111,10 @@ def test_a_planted_pattern_is_found_in_a_stream() -> None:
 
 
 def test_one_patch_a_picture_and_of_equals_the_earlier() -> None:
-    net = nn.Sequential(nn.Conv1d(1, 1, 1, bias=False))
-    nn.init.ones_(net[0].weight)
-    found = top_patches(net, iter(torch.ones(10, 1, 6).split(3)), "0", 0, count=4)
+    conv = nn.Conv1d(1, 1, 1, bias=False)
+    net = nn.Sequential(conv)
+    nn.init.ones_(conv.weight)
+    found = top_patches(net, batches(torch.ones(10, 1, 6), 3), "0", 0, count=4)
     assert [(patch.index, patch.place) for patch in found] == [(0, (0,)), (1, (0,)), (2, (0,)), (3, (0,))]
     assert found[0].box == (0, 1)
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from striate.data import batches
 from striate.data.preprocess import Preprocess
 from striate.errors import Diverged
 from striate.events import Event, Note, Step, ignore
@@ -120,10 +121,9 @@ def test_few_pictures_are_looked_at_and_the_same_each_time(
     monkeypatch.setattr(diaries, "ENOUGH", 5)
     monkeypatch.setattr(diaries, "FEWEST", 3)
     seen: list[Tensor] = []
-    plain = diaries.plain
 
     def look(*arguments: Any) -> Any:
-        seen.extend(plain(*arguments))
+        seen.extend(batches.plain(*arguments))
         return seen[-1:]
 
     monkeypatch.setattr(diaries, "plain", look)

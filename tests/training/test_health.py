@@ -21,13 +21,13 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-def look(net: nn.Module, x: Tensor, **how: bool) -> dict[str, LayerHealth]:
+def look(net: nn.Module, x: Tensor, *, as_trained: bool = False) -> dict[str, LayerHealth]:
     """Measure with the cross-entropy of class 0."""
 
     def loss(output: Tensor, part: slice) -> Tensor:
         return F.cross_entropy(output, torch.zeros(len(output), dtype=torch.int64), reduction="sum")
 
-    return {layer.name: layer for layer in measure(net, x, loss, **how)}
+    return {layer.name: layer for layer in measure(net, x, loss, as_trained=as_trained)}
 
 
 class Spelled(nn.Module):
@@ -42,7 +42,8 @@ class Spelled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(self.norm(self.conv(x))).mean((2, 3))
-        return self.head(torch.tanh(self.hidden(x)))
+        y: Tensor = self.head(torch.tanh(self.hidden(x)))
+        return y
 
 
 SPELLINGS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -73,20 +74,22 @@ def test_a_planted_dead_unit_is_found_and_nothing_else(spelling: str) -> None:
 
 
 def test_planted_saturated_units_are_found_and_nothing_else() -> None:
-    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.Sigmoid(), nn.Linear(5, 2)).eval()
+    first, second = nn.Linear(4, 6), nn.Linear(6, 5)
+    net = nn.Sequential(first, nn.Tanh(), second, nn.Sigmoid(), nn.Linear(5, 2)).eval()
     x = torch.randn(50, 4)
     assert [layer.saturated for layer in look(net, x).values()] == [(), (), None]
     with torch.no_grad():
-        net[0].bias[1] = 50.0
-        net[0].weight[4] *= 1e4  # now at one end, now at the other
-        net[2].bias[2] = -50.0
+        first.bias[1] = 50.0
+        first.weight[4] *= 1e4  # now at one end, now at the other
+        second.bias[2] = -50.0
     assert [layer.saturated for layer in look(net, x).values()] == [(1, 4), (2,), None]
 
 
 def test_a_unit_that_answers_to_one_picture_of_all_is_alive() -> None:
-    net = nn.Sequential(nn.Linear(3, 2, bias=False), nn.ReLU(), nn.Linear(2, 2)).eval()
+    first = nn.Linear(3, 2, bias=False)
+    net = nn.Sequential(first, nn.ReLU(), nn.Linear(2, 2)).eval()
     with torch.no_grad():
-        net[0].weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1, 0]]))
+        first.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1, 0]]))
     x = -torch.rand(500, 3)
     assert look(net, x)["0"].dead == (0, 1)
     x[317, 1] = 0.5
@@ -118,7 +121,8 @@ def test_dense_layers_on_tokens_have_their_units_last() -> None:
                 self.up.bias[5] = -1e6
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.down(F.relu(self.up(x))).mean(1)
+            y: Tensor = self.down(F.relu(self.up(x))).mean(1)
+            return y
 
     assert look(Tokens(), torch.randn(40, 7, 3))["up"].dead == (5,)
 
@@ -131,7 +135,7 @@ def test_gradients_are_those_of_backward_however_the_pictures_are_parted(
     found = look(net, x)
     monkeypatch.setattr("striate.training.health.LARGEST_BATCH", 7)
     parted = look(net, x)
-    F.cross_entropy(net(x), torch.zeros(90, dtype=torch.int64)).backward()
+    F.cross_entropy(net(x), torch.zeros(90, dtype=torch.int64)).backward()  # type: ignore[no-untyped-call]
     for name in ("conv", "hidden", "head"):
         weight = net.get_submodule(name).weight
         assert isinstance(weight, Tensor)
@@ -154,7 +158,7 @@ def test_as_trained_is_what_a_training_step_sees() -> None:
     net = Spelled(F.relu).train()
     x = torch.randn(30, 2, 8, 8) * 5
     found = look(net, x, as_trained=True)["conv"].gradient
-    F.cross_entropy(net(x), torch.zeros(30, dtype=torch.int64)).backward()
+    F.cross_entropy(net(x), torch.zeros(30, dtype=torch.int64)).backward()  # type: ignore[no-untyped-call]
     assert net.conv.weight.grad is not None
     assert found == pytest.approx(net.conv.weight.grad.square().mean().sqrt().item(), rel=1e-4)
     assert look(net.eval(), x, as_trained=True)["conv"].gradient != pytest.approx(found, rel=0.01)
@@ -162,18 +166,19 @@ def test_as_trained_is_what_a_training_step_sees() -> None:
 
 @pytest.mark.parametrize("as_trained", [False, True])
 def test_nothing_of_the_network_or_the_random_state_is_changed(as_trained: bool) -> None:
-    net = nn.Sequential(Spelled(F.relu), nn.Dropout(0.5)).train()
-    net[0].hidden.eval()
-    net[0].head.weight.grad = torch.ones_like(net[0].head.weight)
+    spelled = Spelled(F.relu)
+    net = nn.Sequential(spelled, nn.Dropout(0.5)).train()
+    spelled.hidden.eval()
+    spelled.head.weight.grad = torch.ones_like(spelled.head.weight)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     state = torch.get_rng_state()
     look(net, torch.randn(50, 2, 8, 8, generator=torch.Generator().manual_seed(0)), as_trained=as_trained)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
-    assert torch.equal(net[0].head.weight.grad, torch.ones_like(net[0].head.weight))
-    assert net[0].conv.weight.grad is None
+    assert torch.equal(spelled.head.weight.grad, torch.ones_like(spelled.head.weight))
+    assert spelled.conv.weight.grad is None
     assert net.training
-    assert not net[0].hidden.training
+    assert not spelled.hidden.training
     assert all(parameter.is_leaf and parameter.requires_grad for parameter in net.parameters())
 
 
@@ -207,9 +212,10 @@ def test_the_effective_rank_of_equal_directions_is_their_number(rank: int) -> No
 
 
 def test_what_is_no_number_is_none() -> None:
-    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    first = nn.Linear(3, 4)
+    net = nn.Sequential(first, nn.ReLU(), nn.Linear(4, 2))
     with torch.no_grad():
-        net[0].weight[0, 0] = math.nan
+        first.weight[0, 0] = math.nan
     layer = look(net, torch.randn(5, 3))["0"]
     assert (layer.weight, layer.gradient, layer.largest, layer.rank) == (None,) * 4
 

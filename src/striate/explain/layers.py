@@ -104,7 +104,7 @@ def follow(
 
 def batches(x: Tensor | Iterable[Tensor], size: int = 64) -> Iterator[Tensor]:
     """Cut pictures (N, ...) into batches; those of a stream come as they are."""
-    yield from x.split(size) if isinstance(x, Tensor) else x
+    yield from torch.split(x, size) if isinstance(x, Tensor) else x
 
 
 def layers(model: nn.Module, x: Tensor) -> list[Layer]:
