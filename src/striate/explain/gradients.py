@@ -69,6 +69,7 @@ def integrated_gradients(
     *,
     baseline: Tensor | float | None = None,
     steps: int = 32,
+    most: int = MOST_STEPS,
 ) -> Tensor:
     """Share the difference between the scores of an input and of a baseline out among the input values.
 
@@ -76,7 +77,7 @@ def integrated_gradients(
     baseline: an input without content, like x or a number for all of it; None is zeros, which for normalised
     pixels is the mean colour of the training pictures.
     steps: points on the straight path, in the middle of equal parts. A picture whose shares miss the
-    difference by more than 1 % is done again with twice as many, up to 512; what that gives is returned.
+    difference by more than 1 % is done again with twice as many, up to ``most``; what that gives is returned.
     Source: Sundararajan, Taly and Yan 2017, section 3 and proposition 1 (completeness).
     """
     index = classes(model, x, target)
@@ -88,7 +89,7 @@ def integrated_gradients(
         found[left] = _shares(model, x[left], away[left], index[left], steps)
         missed = (found[left].flatten(1).sum(1) - wanted[left]).abs()
         steps *= 2
-        left = left[(missed > INCOMPLETE * wanted[left].abs()) & (steps <= MOST_STEPS)]
+        left = left[(missed > INCOMPLETE * wanted[left].abs()) & (steps <= most)]
     return found
 
 
