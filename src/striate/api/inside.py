@@ -157,7 +157,7 @@ def mistakes(
     said = torch.as_tensor(answers.argmax(1) if classes else np.zeros(len(rows), np.int64))
     of_said = shown(make(model, x, said), x)
     of_true = shown(make(model, x, torch.as_tensor(targets[rows])), x) if classes else None
-    checked = explain.sanity(model, x, lambda net, given: make(net, given, said), depths=0)
+    checked = explain.sanity(model, x, lambda net, given: make(net, given, said))
     found = [
         Mistake(
             visible(pixels[row], preprocess),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 
 from striate import events, explain
 from striate.api.inside import feature_maps
@@ -59,19 +60,20 @@ def at(
         raise DataError(f"{len(files)} pictures are too many for one page.", f"Give at most {MOST} at once.")
     preprocess = preprocess_of(run)
     names, pixels, notes, unreadable = _read(files, preprocess)
-    for note in notes:
-        emit(events.Note(note)) if note else None
     if not names:
         reason = f"{files[0]}: {unreadable[0][1]}."
         raise DataError(f"None of the {len(files)} files could be read.", reason)
     x = next(plain(pixels, np.arange(len(names)), preprocess, len(names)))
     asked = applying(run.model, x, asked, named=named, emit=emit)
+    for note in filter(None, notes):
+        emit(events.Note(note))
     number = {label: i for i, label in enumerate(run.classes)}.get
-    near, seen = _neighbours(run, x, data, offline, emit)
+    near = _neighbours(run, x, data, offline, emit)
     found = []
     for i, said in enumerate(from_pixels(run, names, pixels)):
         emit(events.Working("explaining", i, len(names), "pictures"))
         target, versus = _classes(said, wanted)
+        one, beside = x[i : i + 1], torch.cat([x[i : i + 1], near.x[i]])
         found.append(
             Looked(
                 names[i],
@@ -80,10 +82,10 @@ def at(
                 target=target,
                 versus=versus,
                 note=notes[i],
-                maps=maps_of(run.model, x[i : i + 1], asked, number(target) or 0, number(versus)),
-                layers=feature_maps(run.model, x[i : i + 1], asked.layer),
-                near=near[i] if near else [],
-                seen=seen,
+                maps=maps_of(run.model, one, asked, number(target) or 0, number(versus), beside),
+                layers=feature_maps(run.model, one, asked.layer),
+                near=near.shown[i],
+                seen=near.seen,
             )
         )
     emit(events.Working("explaining", len(names), len(names), "pictures"))
@@ -121,29 +123,36 @@ def _classes(said: Prediction, wanted: tuple[str | None, str | None]) -> tuple[s
     return target, wanted[1] or next((label for label in best if label != target), "")
 
 
-def _neighbours(
-    run: Run, x: Tensor, data: str | Path | None, offline: bool, emit: Emit
-) -> tuple[list[list[Shown]], int]:
+class Near(NamedTuple):
+    """The training pictures nearest to each: as the network takes them, and to be shown; of how many."""
+
+    x: list[Tensor]
+    shown: list[list[Shown]]
+    seen: int
+
+
+def _neighbours(run: Run, x: Tensor, data: str | Path | None, offline: bool, emit: Emit) -> Near:
     """Find the training pictures whose features point the same way; none where the data are gone."""
     try:
         found = labelled(run, data, offline=offline, emit=emit)
     except StriateError as error:
         emit(events.Warned(f"No neighbours are shown: {error.message}"))
-        return [], 0
+        return Near([x[:0]] * len(x), [[] for _ in x], 0)
     rows = found.parts.get("train", found.rows)
     if len(rows) > SEEN:
         rows = np.sort(np.random.default_rng(0).choice(rows, SEEN, replace=False))
     preprocess = preprocess_of(run)
     known = explain.features(run.model, plain(found.pixels, rows, preprocess, 64))
-    nearest, _ = explain.nearest(known, explain.features(run.model, x), min(NEAR, len(rows)))
+    nearest, _ = explain.nearest(known, explain.features(run.model, x), NEAR)
+    own = [rows[numbers] for numbers in nearest.numpy()]
     shown = [
         [
             Shown(visible(found.pixels[row], preprocess), _label(run, found.targets[row]), found.names[row])
-            for row in rows[np.asarray(one)]
+            for row in some
         ]
-        for one in nearest
+        for some in own
     ]
-    return shown, len(rows)
+    return Near([next(plain(found.pixels, some, preprocess, NEAR)) for some in own], shown, len(rows))
 
 
 def _label(run: Run, target: Any) -> str:

@@ -29,6 +29,7 @@ MAKE: dict[str, Callable[..., Tensor]] = {
     "deconvnet": explain.deconvnet,
     "guided": explain.guided_backpropagation,
 }
+POINTS, FEWER = 64, 16  # of integrated gradients: on a page, and for the check of its map
 LAYERED, UNITED = {"grad-cam", "deconvnet", "guided"}, {"deconvnet", "guided"}
 
 
@@ -40,11 +41,15 @@ class Asked(NamedTuple):
     unit: int | None = None
     seed: int = 0
 
-    def make(self, method: str, target: int | None) -> Callable[[nn.Module, Tensor], Tensor]:
-        """Give the method for a class, as a function of network and pictures."""
+    def make(
+        self, method: str, target: int | None, points: int = POINTS
+    ) -> Callable[[nn.Module, Tensor], Tensor]:
+        """Give the method for a class, as a function of network and pictures. points: of integrated gradients."""
         more: dict[str, Any] = {"layer": self.layer} if method in LAYERED else {}
         if method in UNITED:
             more["unit"] = self.unit
+        if method == "integrated-gradients":
+            more |= {"steps": points, "most": points}
         return partial(MAKE[method], target=target, **more)
 
 
@@ -56,7 +61,8 @@ def applying(model: nn.Module, x: Tensor, asked: Asked, *, named: bool, emit: Em
     left = []
     for method in asked.methods:
         try:
-            asked.make(method, None)(model, x[:1])
+            if method in LAYERED:  # the others apply to every network
+                asked.make(method, None)(model, x[:1])
         except ModelError as error:
             if named:
                 raise
@@ -77,7 +83,8 @@ def known(methods: Sequence[str]) -> tuple[str, ...]:
 def maps_of(model: nn.Module, x: Tensor, asked: Asked, target: int, versus: int | None = None) -> list[Map]:
     """Make a picture's maps; those for a class also for the one that it is compared with.
 
-    x: (1, C, H, W).   Each carries what became of it when the weights were randomised.
+    x: (1, C, H, W).   Each carries what became of it when the weights were randomised; Grad-CAM's few values
+    would agree by chance, so that its check takes pictures ``beside`` this one, too.
     """
     found = []
     for method in asked.methods:
@@ -86,7 +93,8 @@ def maps_of(model: nn.Module, x: Tensor, asked: Asked, target: int, versus: int 
         other = None
         if versus is not None and not METHODS[method].pattern:
             other = shown(asked.make(method, versus)(model, x), x)[0]
-        checked = explain.sanity(model, x, make, depths=0, seed=asked.seed)
+        several = beside if method == "grad-cam" else x
+        checked = explain.sanity(model, several, asked.make(method, target, FEWER), seed=asked.seed)
         coarse = (int(values.shape[2]), int(values.shape[3]))
         if METHODS[method].pattern:
             found.append(Map(method, values[0].numpy(), None, checked.badge, checked.moves))
