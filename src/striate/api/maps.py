@@ -44,12 +44,15 @@ class Asked(NamedTuple):
     def make(
         self, method: str, target: int | None, points: int = POINTS
     ) -> Callable[[nn.Module, Tensor], Tensor]:
-        """Give the method for a class, as a function of network and pictures. points: of integrated gradients."""
+        """Give the method for a class, as a function of network and pictures.
+
+        points: of integrated gradients, at most.
+        """
         more: dict[str, Any] = {"layer": self.layer} if method in LAYERED else {}
         if method in UNITED:
             more["unit"] = self.unit
         if method == "integrated-gradients":
-            more |= {"steps": points, "most": points}
+            more |= {"steps": points // 2, "most": points}
         return partial(MAKE[method], target=target, **more)
 
 
@@ -80,7 +83,9 @@ def known(methods: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(methods)) or tuple(MAKE)
 
 
-def maps_of(model: nn.Module, x: Tensor, asked: Asked, target: int, versus: int | None = None) -> list[Map]:
+def maps_of(
+    model: nn.Module, x: Tensor, asked: Asked, target: int, versus: int | None, beside: Tensor
+) -> list[Map]:
     """Make a picture's maps; those for a class also for the one that it is compared with.
 
     x: (1, C, H, W).   Each carries what became of it when the weights were randomised; Grad-CAM's few values
