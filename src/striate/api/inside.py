@@ -222,7 +222,7 @@ def units(
         numbers = [asked.unit]
     else:
         maps, _ = explain.feature_maps(model, some, name)
-        activity = maps.abs().flatten(2).mean((0, 2)) if maps.dim() > 2 else maps.abs().mean(0)
+        activity = (maps.flatten(2).amax(2) if maps.dim() > 2 else maps).mean(0)
         numbers = activity.topk(min(UNITS, maps.shape[1])).indices.tolist()
     patches = explain.patches_of_units(model, stream(), name, numbers, count=PATCHES)
     made = _made(model, preprocess, some, name, numbers, asked.seed, emit)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from striate.runs.predict import Prediction
 
 MOST = 8  # pictures on a page
-NEAR, SEEN = 6, 5000  # neighbours shown, and training pictures that are looked through for them
+NEAR, SEEN = 6, 2000  # neighbours shown, and training pictures that are looked through for them
 KINDS = {1: "grey", 3: "colour"}
 
 

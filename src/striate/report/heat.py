@@ -62,7 +62,8 @@ def over(picture: NDArray[np.uint8], values: NDArray[Any], scale: Scale) -> NDAr
     """Lay a map (H, W) over a grey version of its picture (H, W, 1 or 3); what is near zero stays grey."""
     strength = np.clip(values / scale.limit, -1, 1)
     cover = 0.85 * np.abs(strength)[..., None]
-    mixed = (1 - cover) * picture.mean(2, keepdims=True) + cover * _colours(np.sign(strength))
+    # Not the scale's ends, which are too dark for a dark picture.
+    mixed = (1 - cover) * picture.mean(2, keepdims=True) + cover * _colours(0.7 * np.sign(strength))
     return np.asarray(np.rint(mixed), np.uint8)
 
 

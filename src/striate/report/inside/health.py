@@ -34,6 +34,8 @@ def health(told: Health) -> str:
 
 def _gradients(told: Health) -> tuple[str, str, str]:
     """Draw the gradient of each layer, before the training and after it."""
+    from matplotlib.ticker import MaxNLocator
+
     lines: dict[str, Sequence[Any]] = {}
     if told.records:
         lines["before"] = [layer["gradient"] for layer in told.records[0]["layers"]]
@@ -44,6 +46,7 @@ def _gradients(told: Health) -> tuple[str, str, str]:
             y = np.array([value or np.nan for value in values], float)
             axes.plot(np.arange(1, len(y) + 1), y, color=colour, marker="o", markersize=3, linewidth=1.4)
         axes.set(xlabel="layer, from the picture on")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         _logarithmic(axes)
 
     key = '<br><small><span class="key second">before training</span><span class="key">now</span></small>'

@@ -32,7 +32,7 @@ METHODS = {
     ),
     "integrated-gradients": Method(
         "Integrated gradients",
-        "What each pixel adds to the score on the way from the mean colour; together they come to the change.",
+        "What each pixel adds to the score on the way from the mean colour; in sum, the change.",
         "Sundararajan et al. 2017",
     ),
     "saliency": Method(
