@@ -37,6 +37,10 @@ def test_a_lens_out_of_focus_spreads_a_point_to_a_disk() -> None:
         kernel = blur.disk(radius, softness)
         assert float(kernel.sum()) == pytest.approx(1, abs=1e-5)
         assert torch.allclose(kernel, kernel.rot90(1, (0, 1)))
+    pictures = natural(1, 1, 20, 31)
+    kernel = blur.disk(*blur.DEFOCUS[0][4])
+    expected = ndimage.convolve(pictures.numpy(), kernel.numpy()[None, None], mode="nearest")
+    assert np.allclose(blur.defocus_blur(pictures, 5, KEYS[:1]).numpy(), expected, atol=1e-5)
     spread = blur.defocus_blur(point(1, 101), 5, KEYS[:1])[0, 0]
     assert int((spread > 1e-4).sum(1).gt(0).sum()) in (21, 23)  # a radius of 10, and its soft edge
 

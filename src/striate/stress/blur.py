@@ -50,10 +50,12 @@ def blur(pictures: Tensor, level: float, _keys: NDArray[np.uint64]) -> Tensor:
 def defocus_blur(pictures: Tensor, severity: float, _keys: NDArray[np.uint64]) -> Tensor:
     """Spread every point to a disk, as a lens out of focus does."""
     kernel = disk(*constants(pictures, severity, *DEFOCUS)).to(pictures)
-    count, channels, height, width = pictures.shape
     reach = kernel.shape[0] // 2
-    planes = F.pad(pictures, (reach,) * 4, mode="replicate").flatten(0, 1)[:, None]
-    return F.conv2d(planes, kernel[None, None]).view(count, channels, height, width)
+    padded = F.pad(pictures, (reach,) * 4, mode="replicate")
+    size = padded.shape[2:]
+    # By Fourier transform: the convolution of single channels was 2 to 8 times slower (28 to 224 pixels).
+    blurred = torch.fft.irfft2(torch.fft.rfft2(padded) * torch.fft.rfft2(kernel, s=size), s=size)
+    return blurred[:, :, 2 * reach :, 2 * reach :]
 
 
 def glass_blur(pictures: Tensor, severity: float, keys: NDArray[np.uint64]) -> Tensor:
