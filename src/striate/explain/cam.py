@@ -57,18 +57,20 @@ def grad_cam(
 def last_maps(model: nn.Module, x: Tensor) -> str:
     """Name what puts out the last maps as large as those of the last convolution with more than one place.
 
-    That may be a norm, an activation or a whole block after that convolution: in a residual network it is
-    the last stage, whose maps hold the shortcut's part too, and in VGG the ReLU before the last pooling.
+    That is the convolution itself, a norm after it, or a whole block: in a residual network the last stage,
+    whose maps hold the shortcut's part too. An activation by itself does not count, so that it does not
+    matter whether it is a module or a function.
     Raises ModelError for a network that has none.
     """
     heard: list[tuple[str, bool, torch.Size]] = []
 
     def hear(name: str, module: nn.Module, output: Tensor) -> None:
-        if output.dim() == x.dim() and output[0, 0].numel() > 1:
+        counts = next(module.children(), None) is not None or module.state_dict()
+        if counts and output.dim() == x.dim() and output[0, 0].numel() > 1:
             heard.append((name, isinstance(module, CONVOLUTIONS), output.shape[2:]))
 
-    with torch.no_grad():
-        follow(model, x[:1].clone(), hear, blocks=True)
+    with differentiable(model, x[:1]) as leaf, torch.no_grad():
+        follow(model, leaf.clone(), hear, blocks=True)
     size = next((size for _, convolution, size in reversed(heard) if convolution), None)
     if size is None:
         raise ModelError(

@@ -51,11 +51,11 @@ def occlusion(
     index = classes(model, x, target)
     spans = windows(tuple(x.shape[2:]), window, stride)
     shown = [(row, span) for row in range(len(x)) for span in spans]
-    found = torch.zeros((len(x), *x.shape[2:]), dtype=torch.promote_types(x.dtype, torch.float32))
-    covered = torch.zeros(x.shape[2:])
-    for span in spans:
-        covered[span] += 1
     with differentiable(model, x) as leaf, torch.no_grad():
+        found = torch.zeros((len(x), *x.shape[2:]), dtype=torch.promote_types(x.dtype, torch.float32))
+        covered = torch.zeros(x.shape[2:])
+        for span in spans:
+            covered[span] += 1
         pictures = leaf.detach()
         run = quick(model, pictures, len(shown), precision)
         every = torch.arange(len(x), device=x.device)
@@ -66,11 +66,10 @@ def occlusion(
             rows = [row for row, _ in some]
             scenes = pictures[rows]
             for scene, (row, span) in zip(scenes, some, strict=True):
-                place: tuple[slice, ...] = (slice(None), *span)
-                scene[place] = blank[row]
+                scene[(slice(None), *span)] = blank[row]
             falls = whole[rows] - chosen(run(scenes), index[rows])
             for (row, span), fall in zip(some, falls.to(found).tolist(), strict=True):
-                found[row, *span] += fall
+                found[row][span] += fall
     return (found / covered)[:, None].to(x.device)
 
 
