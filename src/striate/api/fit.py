@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
@@ -22,7 +23,7 @@ from striate.data.pictures import Pictures, measured, prepare
 from striate.data.preprocess import Preprocess
 from striate.data.sources import open_source
 from striate.data.store import survey
-from striate.errors import Diverged, Interrupted, RecipeError, RunError
+from striate.errors import Diverged, Interrupted, ModelError, RecipeError, RunError
 from striate.files import write_csv, write_json, write_text
 from striate.runs import recipe as recipes
 from striate.runs.folder import Run, check_free, new_folder
@@ -32,11 +33,13 @@ from striate.runs.recipe import SPEED, Recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
     from torch import nn
 
     from striate.data.sources import Source
     from striate.data.store import Survey
     from striate.events import Emit
+    from striate.report.inside import Network
     from striate.stress.result import Robustness
     from striate.training.budget import Budget
     from striate.training.loop import Job
@@ -436,8 +439,33 @@ def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) 
             seed=recipe.seed,
         )
     info["plain_answers"] = [dataclasses.asdict(answer) for answer in plain]
-    tell(job, info, pictures.names, scores, answers, plain, _outline(job, kept, headline))
+    inside = _inside(job, kept, pictures, headline, answers)
+    tell(job, info, pictures.names, scores, answers, plain, inside, _outline(job, kept, headline))
     return info
+
+
+def _inside(
+    job: Job, kept: nn.Module, pictures: Pictures, headline: str | None, answers: Mapping[str, NDArray[Any]]
+) -> Network | None:
+    """Look at the first kernels and the worst mistakes, where a network lets itself be looked into."""
+    from striate.api.inside import inside
+
+    if headline is None:
+        return None
+    model = kept if job.device.type == "cpu" else copy.deepcopy(kept).cpu()
+    try:
+        return inside(
+            model,
+            job.preprocess,
+            job.pixels,
+            job.targets,
+            job.split[headline],
+            answers[headline],
+            pictures.names,
+            pictures.source.classes,
+        )
+    except ModelError:  # no method applies to it
+        return None
 
 
 def _outline(job: Job, kept: nn.Module, headline: str | None) -> Robustness | None:

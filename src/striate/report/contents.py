@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from striate.report.inside.contents import Network
     from striate.stress.result import Robustness
     from striate.training.baseline import Answer
 
@@ -35,7 +36,7 @@ class Story:
     choices: name, value and reason of each setting that was chosen.   check: ``Check.json()``.
     scores: by split; the first is the headline, and ``answers`` are scored on the same split.
     augmented: a training picture and what augmentation made of it.   predicted, true: (N,) for regression.
-    stress: what shift and occlusion cost.
+    inside: its kernels and explained mistakes.   stress: what shift and occlusion cost.
     """
 
     run: dict[str, Any]
@@ -49,6 +50,7 @@ class Story:
     augmented: list[tuple[Shown, list[Shown]]] = field(default_factory=list)
     predicted: NDArray[Any] | None = None
     true: NDArray[Any] | None = None
+    inside: Network | None = None
     stress: Robustness | None = None
 
     @property

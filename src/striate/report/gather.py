@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from striate.data.preprocess import Preprocess
+    from striate.report.inside.contents import Network
     from striate.stress.result import Robustness
     from striate.training.baseline import Answer
     from striate.training.loop import Job
@@ -31,12 +32,13 @@ def tell(
     scores: Mapping[str, Classified | Measured],
     answers: Mapping[str, NDArray[Any]],
     plain: Sequence[Answer],
+    inside: Network | None = None,
     stress: Robustness | None = None,
 ) -> None:
     """Write report.html into the job's run folder.
 
     names: of every row of the pixels.   scores, answers: of "test" and "val", the headline first.
-    stress: what shift and occlusion cost.
+    inside: its kernels and explained mistakes.   stress: what shift and occlusion cost.
     """
     headline = next(iter(scores), None)
     rows = job.split[headline] if headline else np.zeros(0, np.int64)
@@ -53,6 +55,7 @@ def tell(
         augmented=_augmented(job, info["classes"]),
         predicted=answers[headline] if headline and numbers else None,
         true=job.targets[rows] if numbers else None,
+        inside=inside,
         stress=stress,
     )
     write(job.run.path / "report.html", story)

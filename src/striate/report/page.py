@@ -24,6 +24,7 @@ ORDER = (
     ("classes", "Classes", "Class by class", classification.classes),
     ("regression", "Predictions", "Predicted against true", course.regression),
     ("mistakes", "Mistakes", "Worst mistakes", sections.mistakes),
+    ("inside", "Inside", "What it looks at", sections.inside),
     ("calibration", "Calibration", "Can its confidence be believed?", classification.calibration),
     ("stress", "Robustness", "Where it breaks", robustness.section),
     ("training", "Training", "How training went", course.curves),
