@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.005  # of the pictures that a whole run trains on: what looking at its health may cost
 FEWEST, MOST = 16, 128  # pictures that are looked at
-CHEAP, ENOUGH = 2**18, 64  # numbers of an input, all pictures together, that are cheap to look at in any run
+CHEAP, ENOUGH = 2**17, 64  # numbers of an input, all pictures together, that are cheap to look at in any run
 
 
 class Diary:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TANH, SIGMOID = 0.97, (0.03, 0.97)  # beyond which a unit's slope is a seventeenth of its best, or less
 SATURATED = 0.95  # share of places and pictures from which on a unit counts as saturated
 WIDEST = 1024  # units, or inputs of one, up to which a layer's spectrum is worked out
+NARROW = 128  # up to which it is worked out in float64
 NUMBERS, LARGEST_BATCH = 2**20, 64  # of the inputs that are looked at together
 
 
@@ -107,7 +108,7 @@ def measure(
                     sums[name] = gradient if name not in sums else sums[name] + gradient
             for (name, _), gradient in zip(made, found[len(wanted) :], strict=False):
                 if gradient is not None:  # times N: of a picture's own loss
-                    flows[name] = flows.get(name, 0.0) + len(x) * float(_doubled(gradient).square().sum())
+                    flows[name] = flows.get(name, 0.0) + len(x) * _length(gradient) ** 2
             made.clear()
     return tuple(_layer(model, name, matrices[name], sums, flows, watch) for name in watch.order)
 
@@ -190,8 +191,9 @@ def singular_values(matrix: Tensor) -> Tensor | None:
     flat = flat if flat.shape[0] <= flat.shape[1] else flat.T
     if not 0 < len(flat) <= WIDEST or not torch.isfinite(flat).all():
         return None
-    flat = _doubled(flat)
-    squares: Tensor = torch.linalg.eigvalsh(flat @ flat.T)
+    # Rounding leaves a small value 3e-4 of the largest in float32: where many share, nobody sees it.
+    flat = flat.float().cpu() if len(flat) > NARROW else flat.double().cpu()
+    squares: Tensor = torch.linalg.eigvalsh(flat @ flat.T).double()
     return squares.clamp_min(0).sqrt().flip(0)
 
 
@@ -288,13 +290,14 @@ def _outputs(module: nn.Module, weight: Tensor) -> int:
 
 def rms(tensors: list[Tensor]) -> float | None:
     """Give the root mean square of the values of several tensors; None where it is no number."""
-    total = sum(float(_doubled(tensor).square().sum()) for tensor in tensors)
+    total = sum(_length(tensor) ** 2 for tensor in tensors)
     return number(math.sqrt(total / max(1, sum(tensor.numel() for tensor in tensors))))
 
 
-def _doubled(tensor: Tensor) -> Tensor:
-    """Give more digits: the square of a gradient of 1e-21 is 0 in float32. Apple's GPU has none."""
-    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+def _length(tensor: Tensor) -> float:
+    """Give the root of the sum of squares, in float64: of a gradient of 1e-21 the square is 0 in float32."""
+    there = tensor.cpu() if tensor.device.type == "mps" else tensor  # Apple's GPU has no float64
+    return float(torch.linalg.vector_norm(there, dtype=torch.float64))
 
 
 def number(value: float) -> float | None:
