@@ -10,9 +10,10 @@ import pytest
 
 from striate.report import stress as report
 from striate.report.page import page as training_page
-from striate.stress.mce import mce
+from striate.report.robustness import panel
 from striate.stress.measure import Curve, Curves, Point
 from striate.stress.place import GRID, Places
+from striate.stress.relative import mce
 from striate.stress.result import Example, Robustness, Stressed
 
 from .conftest import EVIL, noise, told
@@ -83,7 +84,7 @@ def test_quality_falls_to_the_right() -> None:
         points=(Point(100, 10, 9, 0.9), Point(50, 10, 8, 0.9), Point(5, 10, 2, 0.9)),
     )
     measured = Curves(Point(0, 10, 9, 0.9), {"jpeg": falling})
-    drawn = report.panel(falling, measured, None, "")
+    drawn = panel(falling, measured, None, "")
     places = [drawn.index(f">{level}<") for level in (80, 40)]
     x = [float(re.findall(r'(?:x="|translate\()([\d.]+)', drawn[:place])[-1]) for place in places]
     assert x[0] < x[1]

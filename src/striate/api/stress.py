@@ -15,12 +15,12 @@ from striate.data import draws
 from striate.errors import RecipeError, RunError, did_you_mean
 from striate.runs.load import preprocess_of
 from striate.stress import chance
-from striate.stress.consistency import consistency, offsets
+from striate.stress.agreement import consistency, offsets
 from striate.stress.distortion import CORRUPTIONS, CURVES
-from striate.stress.mce import mce
 from striate.stress.measure import POOL, sweep
 from striate.stress.place import places
 from striate.stress.reader import Reader
+from striate.stress.relative import mce
 from striate.stress.result import Example, Robustness, Stressed
 from striate.stress.verdict import at_its_worst, compared, verdict
 

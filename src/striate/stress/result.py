@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from striate.stress.mce import Relative
     from striate.stress.measure import Curves, Point
     from striate.stress.place import Places
+    from striate.stress.relative import Relative
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from striate.stress import chance
-from striate.stress.consistency import consistency, moved, offsets
+from striate.stress.agreement import consistency, moved, offsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable

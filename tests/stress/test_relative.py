@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from striate.stress.mce import mce
 from striate.stress.measure import Curve, Curves, Point
+from striate.stress.relative import mce
 
 
 def made(clean: int, **hits: tuple[int, ...]) -> Curves:
