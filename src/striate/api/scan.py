@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from striate.events import Emit
     from striate.runs.folder import Run
 
-THRESHOLD = 0.9  # a classifier has no class for "nothing": it is half sure of much that it has never seen
+THRESHOLD = 0.95  # a classifier has no class for "nothing": it is half sure of much that it has never seen
 OVERLAP = 0.3
 
 

@@ -23,7 +23,7 @@ def scan(
     /,
     *,
     name: Annotated[str | None, Parameter(name="--class")] = None,
-    threshold: float = 0.9,
+    threshold: float = 0.95,
     scales: Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
     stride: int | None = None,
     approximate: Annotated[bool, Parameter(negative="", show_default=False)] = False,

@@ -47,7 +47,7 @@ def page(found: Scanned, run: Run) -> str:
         kicker="Striate scan",
         name=found.file.replace("\\", "/").rpartition("/")[2],
         lead=f"{text(info['model'])} trained on {text(info['data']['name'])}",
-        result=f'<div class="result"><p class="words">{text(found.verdict, 400)}</p></div>',
+        result=f'<div class="result"><p class="what">{text(found.verdict, 400)}</p></div>',
         parts=parts,
         sprite=Sprite([]),
         versions=info.get("versions") or {},
@@ -64,13 +64,15 @@ def _picture(found: Scanned, boxes: list[tuple[str, Box]]) -> str:
         return f"{drawn}<p>{text(found.verdict, 400)}</p>"
     rows = [
         (
-            f"{i}", text(name), percent(box.score), f"{box.left:.0f}, {box.top:.0f}",
-            f"{box.right - box.left:.0f} × {box.bottom - box.top:.0f}",
+            f"{i}&ensp;{text(name)}",
+            percent(box.score),
+            f"{box.left:.0f},&nbsp;{box.top:.0f}",
+            f"{box.right - box.left:.0f}&nbsp;×&nbsp;{box.bottom - box.top:.0f}",
         )
         for i, (name, box) in enumerate(boxes, 1)
-    ]  # fmt: skip
-    head = ("", "class", "probability", "left, top", "size, pixels")
-    return drawn + table(head, rows, caption="", css="names narrow")
+    ]
+    head = ("class", "sure", "left, top", "pixels")
+    return drawn + table(head, rows, caption="", css="narrow")
 
 
 def _frame(i: int, name: str, box: Box, shape: tuple[int, ...]) -> str:
@@ -98,7 +100,7 @@ def _maps(found: Scanned) -> str:
     return (
         "<p>Probability of the best window around each place, over all sizes. A classifier has no class for "
         "“nothing here”: what it has never seen may get a high probability, too.</p>"
-        f'<p>{PROBABILITY.html()}</p><div class="panels">{figures}</div>'
+        f'<p>{PROBABILITY.html()}</p><div class="panels mapped">{figures}</div>'
     )
 
 
