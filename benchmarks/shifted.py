@@ -5,7 +5,8 @@
 Both are trained without augmentation, so that neither saw a shifted digit, and measured on the same test
 pictures moved by 0 to 7 pixels in the same drawn directions. The convolutional network is three convolutions
 with pooling, then a global average; it has fewer parameters than the MLP. A run that is there already is used
-again, and one that was stopped goes on. Prints accuracy at each shift with its 95 % interval, and the share of pictures that keep their answer.
+again, and one that was stopped goes on. Prints accuracy at each shift with its 95 % interval, and
+the share of pictures that keep their answer.
 """
 
 from __future__ import annotations

@@ -93,6 +93,29 @@ def test_a_run_beside_itself_differs_nowhere(trained: Path, capsys: pytest.Captu
     assert mean is None or mean == pytest.approx(1)
 
 
+def test_another_run_sees_the_same_pictures_and_none_that_it_was_trained_on(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another seed cuts the data elsewhere; another size moves them by the same share."""
+    words = ["--model", "mlp", "--size", "12", "--epochs", "2", "--seed", "1", "--tune", "off"]
+    assert main(["train", str(trained.parent / "d"), *words, "--out", str(tmp_path / "run")]) == 0
+    own, other = (
+        dict(line.split(",")[::2] for line in (run / "split.csv").read_text().splitlines()[1:])
+        for run in (trained, tmp_path / "run")
+    )
+    tested = [name for name, side in own.items() if side == "test"]
+    both = [name for name in tested if other[name] != "train"]
+    assert 0 < len(both) < len(tested)  # else this seed tests nothing
+    capsys.readouterr()
+    compared = ["--compare", str(tmp_path / "run"), "--only", "shift", "--json"]
+    assert main(["stress", str(trained), *compared]) == 0
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert found["n"] == found["compared"]["clean"]["n"] == len(both)
+    assert f"left out {len(tested) - len(both)} pictures" in told.err
+    assert [point["level"] for point in found["compared"]["curves"]["shift"]] == [0, 1, 2]
+
+
 def test_the_page_is_written_and_holds_its_figures(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
