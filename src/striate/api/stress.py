@@ -13,6 +13,7 @@ from striate import events
 from striate.api.labelled import labelled
 from striate.data import draws
 from striate.errors import RecipeError, RunError, did_you_mean
+from striate.report.markup import plural
 from striate.runs.load import preprocess_of
 from striate.stress import chance
 from striate.stress.agreement import consistency, offsets
@@ -205,7 +206,11 @@ def _held_out(
             "Give others, or train both with one --seed.",
         )
     if len(kept) < len(rows):
-        emit(events.Warned(f"left out {len(rows) - len(kept)} pictures that {compare.path} was trained on"))
+        emit(
+            events.Warned(
+                f"left out {plural(len(rows) - len(kept), 'picture')} that {compare.path} was trained on"
+            )
+        )
     return kept
 
 
