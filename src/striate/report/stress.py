@@ -127,8 +127,8 @@ def _corruptions(found: Stressed, shown: dict[tuple[str, float], Shown], sprite:
     if not names:
         return ""
     lead = (
-        "The corruptions of Hendrycks and Dietterich (2019) at five severities: accuracy in per cent, darker "
-        "the more of the clean accuracy is lost. Computed here, on these pictures, not the official files; "
+        "The corruptions of Hendrycks and Dietterich (2019) at five severities: accuracy in per cent, the "
+        "stronger the colour, the more of it is lost. Computed here, on these pictures, not the official files; "
         "their numbers cannot be compared with published ones."
     )
     tables = [_table(own, names, found.relative.each if found.relative else {}, "This run")]
