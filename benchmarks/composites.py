@@ -3,6 +3,7 @@
     striate train cifar10-jpeg.zip --model composites:unpadded --minutes 2.5 --out RUN     in benchmarks/
     python composites.py cifar10-jpeg.zip RUN
 
+With ``--nothing OUT.zip`` in place of RUN it writes a copy of the data with a class ``nothing``, to train on.
 Any other run on CIFAR-10 can be measured, too. A composite is 256 x 256 pixels of faint texture with one to
 three objects, each at 1 to 2 times its 32 pixels, none on top of another. Found: a box of the right class
 with an intersection over union of at least 0.4. A false box is any other.
@@ -106,9 +107,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("--nothing", type=Path)
     parser.add_argument("--composites", type=int, default=100)
     asked = parser.parse_args()
+    if asked.nothing is not None:
+        with_nothing(asked.data, asked.nothing)
+        return
     run, pictures = load(asked.run, trust=True), pictures_of(asked.data)
     began = time.perf_counter()
     looked = [over(run, composite(pictures, seed)) for seed in range(asked.composites)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,6 +90,16 @@ def test_a_terminal_of_80_columns_gets_table_and_answer(
     assert "exact: no inner padding" in screen.getvalue()
     assert ["class", "probability", "left", "top", "width", "height"] in [line.split() for line in told]
     assert any(line.startswith("Answer: ") and "dog" in line and "cat" in line for line in told)
+
+
+def test_a_class_named_nothing_is_not_looked_for(trained: Path, canvas: Path, tmp_path: Path) -> None:
+    info = json.loads((trained / "run.json").read_text())
+    renamed = tmp_path / "run"
+    shutil.copytree(trained, renamed)
+    (renamed / "run.json").write_text(json.dumps(info | {"classes": ["nothing", "dog"]}))
+    found = api.scan(striate.load(renamed), canvas, threshold=0.6)
+    assert [one.name for one in found.classes] == ["dog"]
+    assert found.classes[0].best == api.scan(striate.load(trained), canvas, name="dog").classes[0].best
 
 
 def test_nothing_found_is_an_answer_too(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.95  # a classifier has no class for "nothing": it is half sure of much that it has never seen
 OVERLAP = 0.3
+NOTHING = {"nothing", "background"}  # classes of these names stand for what is none of the others
 
 
 def scan(
@@ -44,6 +46,7 @@ def scan(
 ) -> Scanned:
     """Slide a run's classifier over a picture at several sizes of it.
 
+    A class named ``nothing`` or ``background`` is one against which the others win; it is not looked for.
     name: only this class.   threshold: the least probability of a box, 0..1.
     scales: sizes of the picture to look at, as shares of its own; by default from 1 down to where the window
     covers its shorter side, by factors of at most the square root of 2.
@@ -57,6 +60,8 @@ def scan(
     sizes = _sizes(picture, preprocess.size, scales, emit)
     shape = (preprocess.channels, preprocess.size, preprocess.size)
     way = way_of(run.model, shape, stride=stride, approximate=approximate)
+    if way.mode == "windows":  # thousands of them: worth the second that it takes to find the fastest form
+        way = replace(way, form=run.fastest)
     levels, off = [], 0.0
     for i, (height, width) in enumerate(sizes):
         seen = _tensor(picture, height, width, preprocess)
@@ -77,7 +82,7 @@ def scan(
             tuple(boxes(levels, unit, way.window, threshold=threshold, overlap=OVERLAP)),
         )
         for unit, one in enumerate(run.classes)
-        if name in {None, one}
+        if name == one or (name is None and one not in NOTHING)
     ]
     scanned = Scanned(
         file=str(image),

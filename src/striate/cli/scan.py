@@ -36,7 +36,9 @@ def scan(
     The network slides over the picture at several sizes of it. A network without padding inside is made
     fully convolutional, which is exact and fast; any other is given windows, one by one.
 
-    A classifier has no class for "nothing here", so look at the map (--html) before you trust a box.
+    A classifier has no class for "nothing here" unless you train it with one: a folder "nothing" of pieces of
+    background and of parts, which is then not looked for. Without it, look at the map (--html) before you
+    trust a box.
 
     Parameters
     ----------
