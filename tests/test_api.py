@@ -41,8 +41,8 @@ def shades(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_folder_holds_what_it_promises(digits: striate.Run) -> None:
     names = {path.name for path in digits.path.iterdir()}
     assert names == {
-        "recipe.toml", "run.json", "split.csv", "history.jsonl", "model.safetensors", "checkpoint",
-        "report.html",
+        "recipe.toml", "run.json", "split.csv", "history.jsonl", "health.jsonl", "model.safetensors",
+        "checkpoint", "report.html",
     }  # fmt: skip
     info = json.loads((digits.path / "run.json").read_text())
     assert info["status"] == "finished"

@@ -20,6 +20,12 @@ from striate.training.loop import Job, fit
 from tests.training.test_loop import Cut, make_job, result
 
 
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every record, however busy the machine is."""
+    monkeypatch.setattr(diaries, "SECONDS", math.inf)
+
+
 def records(job: Job) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (job.run.path / "health.jsonl").read_text().splitlines()]
 
@@ -139,3 +145,14 @@ def test_the_number_of_pictures_follows_the_length_of_the_run(tmp_path: Path) ->
     job.preprocess = Preprocess(channels=1, size=12)
     short, long = (len(diaries._few(job, steps, 10)) for steps in (10, 100_000))
     assert (short, long) == (64, 128)
+
+
+def test_a_network_that_takes_long_to_measure_has_the_first_and_the_last_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diaries, "SECONDS", 0.0)
+    monkeypatch.setattr(diaries, "PERCENT", 0.0)
+    job = make_job(tmp_path / "run")
+    fit(job, ignore)
+    assert [record["step"] for record in records(job)] == [0, 20]
+    assert all(layer["update"] > 0 for layer in records(job)[-1]["layers"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from striate.training.health import LayerHealth
     from striate.training.loop import Job
 
+SECONDS, PERCENT = 1.0, 0.01  # that all records may take, and of the time since the first: the longer of both
 SHARE = 0.005  # of the pictures that a whole run trains on: what looking at its health may cost
 FEWEST, MOST = 16, 128  # pictures that are looked at
 CHEAP, ENOUGH = 2**17, 64  # numbers of an input, all pictures together, that are cheap to look at in any run
@@ -31,7 +33,8 @@ class Diary:
     """Keeps records of a network's health: before the first step, after epochs 1, 2, 4, 8, ... and the last.
 
     Always the same few training pictures, without augmentation, in float32. It draws nothing and changes
-    nothing, so that training is what it would be without it. A network that cannot be measured has no diary.
+    nothing, so that training is what it would be without it. A network that cannot be measured has no diary,
+    and one that takes long to measure has fewer records between the first and the last.
     """
 
     def __init__(self, job: Job, per_epoch: int, state: State, emit: Emit) -> None:
@@ -41,21 +44,23 @@ class Diary:
         self.rows = _few(job, job.recipe.steps or state.steps, per_epoch)
         self._before: dict[str, list[Tensor]] = {}
         self._able = len(self.rows) > 0
+        self._began, self._spent, self._cost = time.monotonic(), 0.0, 0.0
         if state.step == 0:
             self.records = []
             self._write(0)
 
     def before(self, state: State) -> None:
         """Remember the weights where the coming step is the last one before a record."""
-        if self._able and self._due(state.step + 1, state.steps):
+        if self._due(state.step + 1, state.steps):
             self._before = {name: [p.clone() for p in parts] for name, parts in self._weights().items()}
 
     def after(self, state: State) -> None:
         """Write a record where one is due."""
-        if self._able and self._due(state.step, state.steps):
+        if self._due(state.step, state.steps):
             self._write(state.step)
 
     def _write(self, step: int) -> None:
+        started = time.monotonic()
         try:
             layers = self._measured()
         except Exception as error:  # noqa: BLE001 - whatever a foreign network raises: training goes on
@@ -72,6 +77,8 @@ class Diary:
         self.records.append(record)
         self._before = {}
         self.job.run.write_health(self.records)
+        self._cost = time.monotonic() - started
+        self._spent += self._cost
 
     def _measured(self) -> tuple[LayerHealth, ...]:
         job, rows = self.job, self.rows
@@ -86,7 +93,10 @@ class Diary:
 
     def _due(self, step: int, steps: int) -> bool:
         epoch, rest = divmod(step, self.per_epoch)
-        return step == steps or (rest == 0 and epoch.bit_count() == 1)
+        if not self._able or (step < steps and (rest or epoch.bit_count() != 1)):
+            return False
+        allowed = max(SECONDS, PERCENT * (time.monotonic() - self._began))
+        return step == steps or self._spent + self._cost <= allowed
 
     def _weights(self) -> dict[str, list[Tensor]]:
         parameters = dict(self.job.model.named_parameters())
