@@ -118,6 +118,13 @@ def test_the_published_elastic_transform_moves_by_its_constants(side: int, sever
     assert float(by.std()) == pytest.approx((affine + bending) ** 0.5, rel=0.25)
 
 
+@pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("side", [32, 128])
+def test_the_published_transform_mirrors_what_lies_outside(side: int, severity: int) -> None:
+    plain = torch.full((40, 1, side, side), 0.3)
+    assert torch.allclose(move.elastic_transform(plain, severity, KEYS), plain, atol=1e-5)
+
+
 def test_without_bending_the_published_transform_is_affine() -> None:
     by = move.elastic_transform(ramp(32), 1, KEYS)[:, :, 8:-8, 8:-8]
     assert torch.allclose(by.diff(n=2, dim=2), torch.zeros(()), atol=1e-3)
