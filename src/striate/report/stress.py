@@ -128,8 +128,8 @@ def _corruptions(found: Stressed, shown: dict[tuple[str, float], Shown], sprite:
         return ""
     lead = (
         "The corruptions of Hendrycks and Dietterich (2019) at five severities: accuracy in per cent, the "
-        "stronger the colour, the more of it is lost. Computed here, on these pictures, not the official files; "
-        "their numbers cannot be compared with published ones."
+        "stronger the colour, the more of it is lost. Computed here, on these pictures, "
+        "not the official files: the numbers cannot be compared with published ones."
     )
     tables = [_table(own, names, found.relative.each if found.relative else {}, "This run")]
     if found.other is not None:
