@@ -22,7 +22,7 @@ TANH, SIGMOID = 0.97, (0.03, 0.97)  # beyond which a unit's slope is a seventeen
 SATURATED = 0.95  # share of places and pictures from which on a unit counts as saturated
 WIDEST = 1024  # units, or inputs of one, up to which a layer's spectrum is worked out
 NARROW = 128  # up to which it is worked out in float64
-NUMBERS, LARGEST_BATCH = 2**20, 64  # of the inputs that are looked at together
+NUMBERS, LARGEST_BATCH = 2**19, 64  # of the inputs that are looked at together
 
 
 @dataclass(frozen=True)
