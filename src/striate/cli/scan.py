@@ -36,10 +36,6 @@ def scan(
     The network slides over the picture at several sizes of it. A network without padding inside is made
     fully convolutional, which is exact and fast; any other is given windows, one by one.
 
-    A classifier has no class for "nothing here" unless you train it with one: a folder "nothing" of pieces of
-    background and of parts, which is then not looked for. Without it, look at the map (--html) before you
-    trust a box.
-
     Parameters
     ----------
     run
@@ -49,7 +45,8 @@ def scan(
     name
         Look for this class only.
     threshold
-        The least probability of a box, 0 to 1.
+        The least probability of a box, 0 to 1. A classifier has no class for "nothing here" unless its data
+        have one: a folder "nothing", which is then not looked for.
     scales
         Sizes of the picture to look at, as shares of its own, such as 1 0.5 0.25. By default from 1 down to
         where a window covers the picture's shorter side.

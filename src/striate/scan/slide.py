@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Done = Callable[[int, int], None]
 
 TILE = 512  # pixels a side that are seen at once: memory is bounded, whatever the size of the picture
-BATCH = 64  # windows that are seen at once
+BATCH, PIXELS = 64, 2**20  # windows that are seen at once, and pixels of theirs
 MORE = 5  # strides by which the picture is larger on which map and windows are compared
 
 Pair = tuple[int, int]
@@ -60,16 +60,17 @@ def windows(
     window: Pair,
     stride: Pair,
     *,
-    batch: int = BATCH,
+    batch: int | None = None,
     done: Done | None = None,
 ) -> Tensor:
-    """Cut windows and let the network see them one by one, ``batch`` at a time.
+    """Cut windows and let the network see them one by one, ``batch`` at a time; by default as many as fit.
 
     picture, window, stride and the result: as in :func:`dense`, with model's own (N, K) at each place.
     done: hears how many of how many windows have been seen.
     """
     cut = picture.unfold(1, window[0], stride[0]).unfold(2, window[1], stride[1])
     high, wide = cut.shape[1:3]
+    batch = batch or max(1, min(BATCH, PIXELS // (window[0] * window[1])))
     found = []
     with torch.inference_mode():
         for start in range(0, high * wide, batch):
