@@ -42,7 +42,7 @@ def trained(name: str, model: object, data: str, epochs: int, out: Path) -> stri
     """Train, go on with what was stopped, or open what was trained before."""
     known = None if isinstance(model, str) else model
     if not (out / name / "run.json").exists():
-        return api.train(data, model=model, epochs=epochs, augment="off", tune="off", out=out / name)
+        return api.train(data, model=model, epochs=epochs, size=28, augment="off", tune="off", out=out / name)
     run = api.load(out / name, model=known)
     return run if run.info["status"] == "finished" else api.train(resume=out / name, model=known)
 
