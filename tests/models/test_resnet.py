@@ -107,6 +107,20 @@ def test_a_narrow_network_of_bottlenecks_learns_in_every_parameter() -> None:
 # ---- variants ------------------------------------------------------------------------------------------
 
 
+def test_the_channels_that_option_a_adds_come_to_life() -> None:
+    torch.manual_seed(0)
+    network = resnet20(classes=2).train()
+    rule = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(3):  # a closed block lets its own gain move first, and then what is before it
+        rule.zero_grad()
+        network(torch.randn(8, 3, 32, 32)).square().mean().backward()
+        rule.step()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.flatten(1 if parameter.dim() > 1 else 0).abs().sum(-1).ne(0).all(), name
+
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_bottleneck_of_2015_strides_on_its_first_1x1(x: Tensor, stride: int) -> None:
     shortcut = projection(8, 16, stride)

@@ -93,7 +93,7 @@ class BasicBlock(Block):
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.bn2 = starting_closed(nn.BatchNorm2d(width))
+        self.bn2 = starting_closed(nn.BatchNorm2d(width), downsample)
         self.downsample = downsample
         self.survival = survival
 
@@ -139,7 +139,7 @@ class Bottleneck(Block):
         self.conv2 = nn.Conv2d(width, width, 3, second, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, width * self.expansion, 1, bias=False)
-        self.bn3 = starting_closed(nn.BatchNorm2d(width * self.expansion))
+        self.bn3 = starting_closed(nn.BatchNorm2d(width * self.expansion), downsample)
         self.downsample = downsample
         self.survival = survival
 
@@ -159,9 +159,14 @@ class Bottleneck2015(Bottleneck):
     strides_first: ClassVar = True
 
 
-def starting_closed(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
-    """Give a block's last norm gain 0: each block starts as its shortcut (Goyal et al. 2017, section 5.1)."""
-    nn.init.zeros_(norm.weight)
+def starting_closed(norm: nn.BatchNorm2d, shortcut: nn.Module | None) -> nn.BatchNorm2d:
+    """Give a block's last norm gain 0: each block starts as its shortcut (Goyal et al. 2017, section 5.1).
+
+    Not where the shortcut is 0 itself, in the channels that option A adds: the sum would be 0 there, ReLU's
+    gradient with it, and the channels never come to life.
+    """
+    if not isinstance(shortcut, PadShortcut):
+        nn.init.zeros_(norm.weight)
     return norm
 
 
