@@ -12,6 +12,7 @@ from torch import Tensor
 from striate.errors import ModelError
 from striate.explain.gradients import classes, differentiable
 from striate.explain.layers import answer, batches, chosen
+from striate.explain.partial import Partial
 from striate.runs.forward import computing
 from striate.runs.fused import BOUND, fused
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import nn
+
+    from striate.explain.partial import Span
+
+    Run = Callable[[Tensor, Sequence[int], Sequence[Span]], Tensor]
 
 WORTH = 4_000_000
 """Values to be seen in all (pictures x windows x positions) from which laying out the weights anew pays."""
@@ -57,9 +62,13 @@ def occlusion(
         for span in spans:
             covered[span] += 1
         pictures = leaf.detach()
-        run = quick(model, pictures, len(shown), precision)
-        every = torch.arange(len(x), device=x.device)
-        whole = torch.cat([chosen(run(pictures[some]), index[some]) for some in batches(every, batch)])
+        run = quick(model, pictures, spans, precision)
+        whole = torch.cat(
+            [
+                chosen(run(pictures[some], some.tolist(), spans[:1] * len(some)), index[some])
+                for some in batches(torch.arange(len(x), device=x.device), batch)
+            ]
+        )
         blank = means(pictures) if fill == "mean" else torch.full_like(means(pictures), fill)
         for first in range(0, len(shown), batch):
             some = shown[first : first + batch]
@@ -67,7 +76,7 @@ def occlusion(
             scenes = pictures[rows]
             for scene, (row, span) in zip(scenes, some, strict=True):
                 scene[(slice(None), *span)] = blank[row]
-            falls = whole[rows] - chosen(run(scenes), index[rows])
+            falls = whole[rows] - chosen(run(scenes, rows, [span for _, span in some]), index[rows])
             for (row, span), fall in zip(some, falls.to(found).tolist(), strict=True):
                 found[row][span] += fall
     return (found / covered)[:, None].to(x.device)
@@ -103,30 +112,41 @@ def windows(
     return list(itertools.product(*axes))
 
 
-def quick(model: nn.Module, pictures: Tensor, count: int, precision: str) -> Callable[[Tensor], Tensor]:
-    """Give the scores' function in the form that answers fastest for so many pictures.
+def quick(model: nn.Module, pictures: Tensor, spans: Sequence[Span], precision: str) -> Run:
+    """Give the scores' function in the form that answers fastest; it is told what differs from the pictures.
 
-    On a processor that is the network with its norms folded into its convolutions, where that can be done
-    and gives the same answers.
+    On a processor that is the network with its norms folded into its convolutions, and its first layers
+    computed around a window only, where that can be done and gives the same answers.
     """
     device = pictures.device.type
 
-    def plain(x: Tensor) -> Tensor:
+    def plain(x: Tensor, _rows: Sequence[int] = (), _spans: Sequence[Span] = ()) -> Tensor:
         with computing(precision, device):
             return answer(model(x)).float() if precision != "float32" else answer(model(x))
 
-    few = count * math.prod(pictures.shape[2:]) < WORTH
-    if few or device != "cpu" or pictures.dim() != 4 or pictures.dtype != torch.float32:
+    values = len(pictures) * len(spans) * math.prod(pictures.shape[2:])
+    if values < WORTH or device != "cpu" or pictures.dim() != 4 or pictures.dtype != torch.float32:
         return plain
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    first = pictures[:1].clone(memory_format=torch.channels_last)
-    wanted = plain(first.clone())
+    one, span = pictures[:1].clone(memory_format=torch.channels_last), spans[len(spans) // 2]
+    one[(slice(None), slice(None), *span)] = 0
+    wanted = plain(one.clone())
+
+    def same(found: Tensor) -> bool:
+        return bool((answer(found) - wanted).norm() <= BOUND[dtype] * wanted.norm())
+
+    best: Run = plain
     try:
-        form = fused(model, first.clone(), dtype)
-        close = (answer(form(first)) - wanted).norm() <= BOUND[dtype] * wanted.norm()
-    except Exception:  # noqa: BLE001 - whatever a network does that cannot be laid out: it runs as it is
-        return plain
-    return form if close else plain
+        form = fused(model, one.clone(), dtype)
+        if same(form(one.clone())):
+            best = lambda x, _rows, _spans: form(x)  # noqa: E731
+            traced = getattr(form, "program", None)
+            partial = Partial(traced, pictures) if traced is not None and dtype == torch.float32 else None
+            if partial is not None and same(partial(one.clone(), [0], [span])):
+                best = partial
+    except Exception:  # noqa: BLE001, S110 - a network that cannot be taken apart runs as it is
+        pass
+    return best
 
 
 def _each(number: int | Sequence[int], sides: tuple[int, ...]) -> tuple[int, ...]:
