@@ -19,10 +19,10 @@ from striate.explain.layers import layers, named
 from striate.report.contents import Shown
 from striate.report.gather import raw, visible
 from striate.report.inside import Filters, Made, Maps, Mistake, Network, Points, Unit
+from striate.runs.forward import outputs
 from striate.runs.load import preprocess_of
 from striate.summary.inspect import inspect
 from striate.training import task as tasks
-from striate.training.evaluate import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +45,7 @@ PLANE: tuple[tuple[Literal["pca", "tsne"], str], ...] = (
     ("pca", "PCA: distances are true, as far as two directions go"),
     ("tsne", "t-SNE: only who is near is true"),
 )
+NUMBERS = 2**18  # pixels of the pictures that are run at once
 LARGE = 96  # from this side on a made picture takes fewer steps, and there are fewer of them
 
 
@@ -79,16 +80,18 @@ def whole(run: Run, asked: Asked, *, data: str | Path | None, offline: bool, emi
     model, preprocess, classes = run.model, preprocess_of(run), run.classes
     pixels, targets, names = found.pixels, found.targets, found.names
     rows = np.random.default_rng(asked.seed).permutation(found.rows)[:SAMPLE]
-    answers, _ = evaluate(
-        model, tasks.from_info(run.info), pixels, targets, rows, preprocess,
-        precision=run.precision, device="cpu", tta=run.recipe.tta,
+    batch = fitting(preprocess)
+    scores = outputs(
+        model, pixels, rows, preprocess,
+        precision=run.precision, device="cpu", batch=batch, tta=run.recipe.tta,
     )  # fmt: skip
+    answers = tasks.from_info(run.info).answers(scores).numpy()
     few = rows[:POINTS]
     some = torch.cat(list(plain(pixels, rows[:CHECKED], preprocess, CHECKED)))
     told = inside(model, preprocess, pixels, targets, rows, answers, names, classes)
     found_units = units(model, preprocess, pixels, rows, names, asked, emit)
     made = [] if asked.layer else made_for_classes(model, preprocess, some, classes, asked.seed, emit)
-    features = explain.features(model, plain(pixels, few, preprocess, 64))
+    features = explain.features(model, plain(pixels, few, preprocess, batch))
     wanted = torch.as_tensor(targets[rows[:CHECKED]])
     if scale := run.info["target"]:  # numbers, as the network gives them
         wanted = (wanted - scale["mean"]) / scale["std"]
@@ -102,6 +105,11 @@ def whole(run: Run, asked: Asked, *, data: str | Path | None, offline: bool, emi
         health=explain.look(model, some, wanted, records=run.health),
         points=embedding(features, targets[few], classes, asked.seed, emit),
     )
+
+
+def fitting(preprocess: Preprocess) -> int:
+    """Give how many pictures of this size are run at once, so that a deep network stays within 2 GB."""
+    return max(1, min(64, NUMBERS // preprocess.size**2))
 
 
 def worst(answers: NDArray[Any], targets: NDArray[Any], classes: Sequence[str]) -> NDArray[np.intp]:
@@ -209,12 +217,12 @@ def units(
 
     def stream() -> Iterator[Tensor]:
         done = 0
-        for batch in plain(pixels, rows, preprocess, 64):
+        for batch in plain(pixels, rows, preprocess, fitting(preprocess)):
             yield batch
             done += len(batch)
             emit(events.Working("looking for patches", done, len(rows), "pictures"))
 
-    some = next(plain(pixels, rows[:64], preprocess, 64))
+    some = next(plain(pixels, rows[:64], preprocess, fitting(preprocess)))
     name = asked.layer or _telling(model, some)
     if name is None:
         return []

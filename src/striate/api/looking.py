@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from striate import events, explain
-from striate.api.inside import feature_maps
+from striate.api.inside import feature_maps, fitting
 from striate.api.labelled import labelled
 from striate.api.maps import applying, maps_of
 from striate.api.use import pictures_in
@@ -142,7 +142,7 @@ def _neighbours(run: Run, x: Tensor, data: str | Path | None, offline: bool, emi
     if len(rows) > SEEN:
         rows = np.sort(np.random.default_rng(0).choice(rows, SEEN, replace=False))
     preprocess = preprocess_of(run)
-    known = explain.features(run.model, plain(found.pixels, rows, preprocess, 64))
+    known = explain.features(run.model, plain(found.pixels, rows, preprocess, fitting(preprocess)))
     nearest, _ = explain.nearest(known, explain.features(run.model, x), NEAR)
     own = [rows[numbers] for numbers in nearest.numpy()]
     shown = [
