@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from striate.report import Shown, Story, write
-from striate.report.page import _template, page
+from striate.report.layout import _template
+from striate.report.page import page
 from striate.report.sprite import Sprite
 from striate.training.metrics import classified
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from striate import files
 from striate.report import figures
 from striate.report.figures import ACCENT, INK, LINE, QUIET, SECOND
+from striate.report.layout import laid_out
 from striate.report.markup import number, table, text
-from striate.report.page import laid_out
 from striate.report.sprite import Sprite
 
 if TYPE_CHECKING:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 from striate import files
 from striate.report import classification, course, robustness, sections
+from striate.report.inside.sections import section as inside
+from striate.report.layout import laid_out
 from striate.report.markup import text
 from striate.report.result import result
 from striate.report.sprite import Sprite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from striate.report.contents import Story
+
+
+def _inside(story: Story, _sprite: Sprite) -> str:
+    return inside(story.inside) if story.inside else ""
+
 
 # Anchor, the word in the list of contents, heading, and the function that writes the section.
 ORDER = (
@@ -24,7 +28,7 @@ ORDER = (
     ("classes", "Classes", "Class by class", classification.classes),
     ("regression", "Predictions", "Predicted against true", course.regression),
     ("mistakes", "Mistakes", "Worst mistakes", sections.mistakes),
-    ("inside", "Inside", "What it looks at", sections.inside),
+    ("inside", "Inside", "What it looks at", _inside),
     ("calibration", "Calibration", "Can its confidence be believed?", classification.calibration),
     ("stress", "Robustness", "Where it breaks", robustness.section),
     ("training", "Training", "How training went", course.curves),
@@ -64,38 +68,6 @@ def page(story: Story) -> str:
     )
 
 
-def laid_out(
-    *,
-    title: str,
-    kicker: str,
-    name: str,
-    lead: str,
-    result: str,
-    parts: Sequence[tuple[str, str, str, str]],
-    sprite: Sprite,
-    versions: Mapping[str, Any],
-) -> str:
-    """Fill the template of a page. title, kicker and name are text, lead and result HTML already.
-
-    parts: anchor, the word in the list of contents, heading and HTML of each section.
-    """
-    return Template(_template("page.html")).substitute(
-        title=text(title),
-        style=_template("page.css"),
-        sprite=sprite.css(),
-        kicker=text(kicker),
-        name=text(name),
-        lead=lead,
-        result=result,
-        contents="".join(f'<a href="#{key}">{word}</a>' for key, word, _, _ in parts),
-        sections="\n".join(
-            f'<section id="{key}" aria-labelledby="{key}-h"><h2 id="{key}-h">{heading}</h2>{body}</section>'
-            for key, _, heading, body in parts
-        ),
-        footer=text(f"Written by striate {versions.get('striate', '')}".strip() + "."),
-    )
-
-
 def _name(run: dict[str, Any]) -> str:
     return str(run.get("run") or "run").replace("\\", "/").rstrip("/").rpartition("/")[2] or "run"
 
@@ -106,7 +78,3 @@ def _lead(run: dict[str, Any]) -> str:
     words = [text(word) for word in (run.get("model"), f"trained on {source}" if source else "") if word]
     created = text(str(run.get("created") or "").replace("T", " ")[:16])
     return " ".join(words) + (f", {created}" if created else "")
-
-
-def _template(name: str) -> str:
-    return (resources.files("striate.report") / "templates" / name).read_text(encoding="utf-8")

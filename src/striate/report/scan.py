@@ -9,8 +9,8 @@ from PIL import Image
 
 from striate import files
 from striate.report.heat import Scale, image, over
+from striate.report.layout import laid_out
 from striate.report.markup import facts, number, percent, table, text
-from striate.report.page import laid_out
 from striate.report.sprite import Sprite
 
 if TYPE_CHECKING:

@@ -37,13 +37,6 @@ def mistakes(story: Story, sprite: Sprite) -> str:
     return f'<p>{lead}</p><ul class="gallery">{items}</ul>'
 
 
-def inside(story: Story, _sprite: Sprite) -> str:
-    """Show the first kernels, and what spoke for the worst mistakes."""
-    from striate.report.inside import section  # which lays its own page out as this one is
-
-    return section(story.inside) if story.inside else ""
-
-
 def augmentation(story: Story, sprite: Sprite) -> str:
     """Show training pictures before and after augmentation."""
     if not story.augmented:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from striate import __version__, files
 from striate.report.contents import Shown
+from striate.report.layout import laid_out
 from striate.report.markup import duration, number, percent, scroll, text
-from striate.report.page import laid_out
 from striate.report.robustness import legend, name_of, panel, title
 from striate.report.sprite import Sprite
 from striate.stress.verdict import at_its_worst

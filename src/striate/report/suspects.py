@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from striate import files
+from striate.report.layout import laid_out
 from striate.report.markup import number, percent, plural, table, text
-from striate.report.page import laid_out
 from striate.report.sprite import Sprite
 from striate.training.metrics import Classified
 

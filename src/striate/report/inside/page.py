@@ -8,8 +8,8 @@ from striate import files
 from striate.report.heat import LARGE
 from striate.report.inside import sections
 from striate.report.inside.looked import looked
+from striate.report.layout import laid_out
 from striate.report.markup import text
-from striate.report.page import laid_out
 from striate.report.sprite import Sprite
 
 if TYPE_CHECKING:
