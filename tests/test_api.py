@@ -225,6 +225,20 @@ def test_a_model_of_ones_own(shades: Path, tmp_path: Path, monkeypatch: pytest.M
         striate.load("named")
 
 
+def test_a_network_that_cannot_be_looked_into_has_its_report_all_the_same(
+    shades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("it was made so")
+
+    monkeypatch.setattr("striate.api.inside.inside", refuse)
+    told: list[Event] = []
+    run = striate.train(shades, **(QUICK | {"epochs": 1}), tune="off", out=tmp_path / "run", emit=told.append)
+    assert Warned("The report does not look into the network: it was made so") in told
+    assert (run.path / "report.html").exists()
+    assert run.info["status"] == "finished"
+
+
 def test_a_model_that_does_not_fit_says_so(shades: Path, tmp_path: Path) -> None:
     def wrong() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.LazyLinear(7))

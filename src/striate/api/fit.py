@@ -23,7 +23,7 @@ from striate.data.pictures import Pictures, measured, prepare
 from striate.data.preprocess import Preprocess
 from striate.data.sources import open_source
 from striate.data.store import survey
-from striate.errors import Diverged, Interrupted, ModelError, RecipeError, RunError
+from striate.errors import Diverged, Interrupted, RecipeError, RunError
 from striate.files import write_csv, write_json, write_text
 from striate.runs import recipe as recipes
 from striate.runs.folder import Run, check_free, new_folder
@@ -382,7 +382,7 @@ def _fit(
     if profile:
         _profile(job, emit)
     try:
-        info = _score(job, kept, pictures, info | {"status": "finished", "seconds": spent()})
+        info = _score(job, kept, pictures, info | {"status": "finished", "seconds": spent()}, emit)
     except KeyboardInterrupt:
         raise Interrupted(
             f"Stopped before the report was written; the network is saved in {run.path}.",
@@ -402,7 +402,7 @@ def _profile(job: Job, emit: Emit) -> None:
     emit(events.Profiled(found))
 
 
-def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) -> dict[str, Any]:
+def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Look at validation and test, once, and write the report; return what run.json says with the figures."""
     from striate.report.gather import tell
     from striate.training.baseline import plain_answers
@@ -439,13 +439,18 @@ def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any]) 
             seed=recipe.seed,
         )
     info["plain_answers"] = [dataclasses.asdict(answer) for answer in plain]
-    inside = _inside(job, kept, pictures, headline, answers)
+    inside = _inside(job, kept, pictures, headline, answers, emit)
     tell(job, info, pictures.names, scores, answers, plain, inside, _outline(job, kept, headline))
     return info
 
 
 def _inside(
-    job: Job, kept: nn.Module, pictures: Pictures, headline: str | None, answers: Mapping[str, NDArray[Any]]
+    job: Job,
+    kept: nn.Module,
+    pictures: Pictures,
+    headline: str | None,
+    answers: Mapping[str, NDArray[Any]],
+    emit: Emit,
 ) -> Network | None:
     """Look at the first kernels and the worst mistakes, where a network lets itself be looked into."""
     from striate.api.inside import inside
@@ -464,7 +469,10 @@ def _inside(
             pictures.names,
             pictures.source.classes,
         )
-    except ModelError:  # no method applies to it
+    except Exception as error:  # noqa: BLE001 - what a foreign network does must not cost its training
+        emit(
+            events.Warned(f"The report does not look into the network: {' '.join(str(error).split())[:200]}")
+        )
         return None
 
 
