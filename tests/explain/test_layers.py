@@ -23,7 +23,8 @@ class Reused(nn.Module):
         x = self.conv(x)
         x.relu_()
         x = self.norm(self.same(self.same(x)))
-        return self.head(self.drop(F.relu(x).mean((2, 3))))
+        y: Tensor = self.head(self.drop(F.relu(x).mean((2, 3))))
+        return y
 
 
 @pytest.fixture

@@ -43,10 +43,11 @@ def outputs(
     """
     was_training = model.training
     model.eval()
-    found = []
     with torch.inference_mode():
-        for inputs in plain(pixels, rows, preprocess, batch, device):
-            found.append(answered(model, inputs, precision=precision, tta=tta).cpu())
+        found = [
+            answered(model, inputs, precision=precision, tta=tta).cpu()
+            for inputs in plain(pixels, rows, preprocess, batch, device)
+        ]
     model.train(was_training)
     return torch.cat(found)
 
