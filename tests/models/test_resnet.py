@@ -120,7 +120,6 @@ def test_the_channels_that_option_a_adds_come_to_life() -> None:
         assert parameter.grad.flatten(1 if parameter.dim() > 1 else 0).abs().sum(-1).ne(0).all(), name
 
 
-
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_bottleneck_of_2015_strides_on_its_first_1x1(x: Tensor, stride: int) -> None:
     shortcut = projection(8, 16, stride)
