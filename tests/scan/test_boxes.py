@@ -39,6 +39,16 @@ def test_of_one_object_at_two_sizes_the_better_stays() -> None:
     assert [box.score for box in found] == pytest.approx([0.95, 0.8])
 
 
+def test_a_wide_plain_area_does_not_hide_an_object_that_is_a_little_less_sure() -> None:
+    scores = torch.zeros(1, 60, 60)
+    scores[0, :, :40] = 0.97  # 2,400 windows, each as good as its neighbours
+    scores[0, 30, 55] = 0.96
+    found = boxes([Level((1, 1), (1, 1), scores)], 0, (3, 3), threshold=0.95, overlap=0.3)
+    assert (found[-1].left, found[-1].top) == (55, 30)
+    assert [(box.left, box.top) for box in found[:3]] == [(0, 0), (3, 0), (6, 0)]  # in reading order
+    assert max(box.left for box in found[:-1]) < 40
+
+
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(1, 9)), max_size=12))
 def test_what_is_kept_does_not_overlap_and_what_is_not_does(places: list[tuple[int, int, int]]) -> None:
     corners = [(float(y), float(x), float(y + side), float(x + side)) for y, x, side in places]

@@ -12,7 +12,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST = 1000  # windows of a class that suppression looks at, the best
+MOST = 1000  # boxes of a class, the best
+TOGETHER = 1000  # windows that are compared with one another at once
 
 
 @dataclass(frozen=True)
@@ -57,30 +58,42 @@ def boxes(
         corners.append(torch.cat([start, start + torch.tensor(window) / scale], 1))
         scores.append(score[places[:, 0], places[:, 1]])
     found, score = torch.cat(corners), torch.cat(scores)
-    best = score.argsort(descending=True)[:MOST]
-    kept = best[suppressed(found[best], overlap)]
+    best = score.argsort(descending=True, stable=True)  # as good as each other: in reading order
+    kept = best[suppressed(found[best], overlap, most=MOST)]
     return [
         Box(left, top, right, bottom, value)
         for (top, left, bottom, right), value in zip(found[kept].tolist(), score[kept].tolist(), strict=True)
     ]
 
 
-def suppressed(found: Tensor, overlap: float) -> Tensor:
+def suppressed(found: Tensor, overlap: float, *, most: int | None = None) -> Tensor:
     """Keep, of boxes that overlap, the first: greedy non-maximum suppression.
 
     found: (n, 4) top, left, bottom, right, best first.   overlap: the largest part of the smaller of two
-    boxes that both may cover, so that a part seen at another size is suppressed too; 0..1.
+    boxes that both may cover, so that a part seen at another size is suppressed too; 0..1.   most: boxes.
     Returns: the numbers of the boxes that are kept, (m,).
 
     >>> suppressed(torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10]]), 0.3).tolist()
     [0, 2]
     """
-    area = (found[:, 2:] - found[:, :2]).prod(1)
-    top_left = torch.maximum(found[:, None, :2], found[None, :, :2])
-    bottom_right = torch.minimum(found[:, None, 2:], found[None, :, 2:])
-    shared = (bottom_right - top_left).clamp_min(0).prod(2) / torch.minimum(area[:, None], area[None, :])
-    kept: list[int] = []
-    for i in range(len(found)):
-        if not (shared[i, kept] > overlap).any():
-            kept.append(i)
-    return torch.tensor(kept, dtype=torch.int64)
+    kept = torch.empty(0, dtype=torch.int64)
+    for start in range(0, len(found), TOGETHER):
+        if most is not None and len(kept) >= most:
+            break
+        some = torch.arange(start, min(start + TOGETHER, len(found)))
+        free = some[~(_shared(found[some], found[kept]) > overlap).any(1)]
+        rivals = _shared(found[free], found[free]) > overlap
+        best: list[int] = []
+        for i in range(len(free)):
+            if not rivals[i, best].any():
+                best.append(i)
+        kept = torch.cat([kept, free[best]])
+    return kept[:most]
+
+
+def _shared(some: Tensor, others: Tensor) -> Tensor:
+    """Give the part of the smaller of two boxes that both cover: (n, m)."""
+    area, other = ((each[:, 2:] - each[:, :2]).prod(1) for each in (some, others))
+    top_left = torch.maximum(some[:, None, :2], others[:, :2])
+    bottom_right = torch.minimum(some[:, None, 2:], others[:, 2:])
+    return (bottom_right - top_left).clamp_min(0).prod(2) / torch.minimum(area[:, None], other)
