@@ -195,6 +195,24 @@ class Sorting(nn.Module):
         return torch.flatten(x.transpose(1, 2), 1)
 
 
+class Multiplying(nn.Module):
+    """A dense layer that is spelled as a product of matrices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(192, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) @ self.weight
+
+
+class Twofold(nn.Module):
+    """A network that gives its features as well."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.mean((2, 3)), x
+
+
 class Gating(nn.Module):
     """Squeeze and excitation: each channel times what a dense layer makes of the whole picture."""
 
@@ -216,16 +234,21 @@ class Gating(nn.Module):
         (nn.Sequential(nn.Flatten(2), nn.Flatten()), "makes 3x64 of 3x8x8"),
         (Sorting(), "does not grow evenly"),
         (Gating(), "do not "),
+        (Multiplying(), "do not fit as convolutions"),
+        (Twofold(), "gives a tuple, not a tensor"),
     ],
-    ids=["decides", "dense on rows", "uneven pooling", "half flat", "sorts", "gates"],
+    ids=["decides", "dense on rows", "uneven pooling", "half flat", "sorts", "gates", "multiplies", "two"],
 )
-def test_what_cannot_be_made_convolutional_is_refused(model: nn.Module, reason: str) -> None:
+def test_what_cannot_be_made_convolutional_is_refused(
+    model: nn.Module, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ModelError) as caught:
         form = fully_convolutional(lively(model), torch.rand(1, 3, 8, 8))
         total_stride(form, torch.rand(1, 3, 8, 8))
     assert "cannot be made fully convolutional" in caught.value.message
     assert reason in caught.value.message
     assert "window by window" in caught.value.hint
+    assert capsys.readouterr().err == ""  # torch.fx prints what went wrong, too
 
 
 def test_nothing_of_the_network_is_changed() -> None:

@@ -98,6 +98,15 @@ def test_what_cannot_be_followed_takes_windows_and_is_never_approximate() -> Non
         way(model, (1, 8, 8), approximate=True)
 
 
+def test_a_reason_is_told_whole() -> None:
+    class Largest(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.max(3)[0].max(2)[0]
+
+    found = way(nn.Sequential(nn.Conv2d(1, 4, 3), Largest(), nn.Linear(4, 3)).eval(), (1, 8, 8))
+    assert found.reason.startswith(("its steps do not fit", "its parts do not grow"))
+
+
 def test_an_approximation_says_how_far_it_is_off() -> None:
     picture = torch.rand(1, 30, 41, generator=torch.Generator().manual_seed(3))
     for padding, low, high in ((0, 0.0, 1e-5), (1, 1e-4, 1.0)):

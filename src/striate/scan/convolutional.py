@@ -80,7 +80,7 @@ def total_stride(form: nn.Module, x: Tensor) -> tuple[int, int]:
     shadow, shape = copy.deepcopy(form).to("meta"), x.shape
     try:
         one, many = (
-            shadow(torch.empty(1, shape[1], shape[2] + more, shape[3] + more, device="meta")).shape
+            shadow.forward(torch.empty(1, shape[1], shape[2] + more, shape[3] + more, device="meta")).shape
             for more in (0, FAR)
         )
     except Exception as error:  # branches that do not grow alike, or an operator without a shape
@@ -216,12 +216,14 @@ def _check(model: nn.Module, form: nn.Module, x: Tensor) -> None:
     modes = [(module, module.training) for module in model.modules()]
     try:
         with torch.inference_mode():
-            wanted, found = model.eval()(x), form(x)
+            wanted, found = model.eval()(x), form.forward(x)  # a call would print a traceback where it fails
     except Exception as error:  # whatever does not go together any more
         raise _refusal(f"its steps do not fit as convolutions ({_line(error)})") from error
     finally:
         for module, training in modes:
             module.training = training
+    if not isinstance(wanted, Tensor):
+        raise _refusal(f"it gives a {type(wanted).__name__}, not a tensor")
     if found.shape != (*wanted.shape, 1, 1):
         raise _refusal(f"it would give {_words(found.shape)} for one picture")
     if not torch.allclose(found.flatten(1), wanted, rtol=0, atol=NEAR * max(1, float(wanted.abs().max()))):

@@ -59,7 +59,7 @@ def way(
     except ModelError as error:
         if approximate:
             raise
-        return Way("windows", error.message.rpartition(": ")[2].rstrip("."), apart, window, model, None)
+        return Way("windows", error.message.partition(": ")[2].rstrip("."), apart, window, model, None)
     if off <= EXACT and stride and own != apart:
         reason = f"--stride {stride}, where the network's own is {own[0]}"
         return Way("windows", reason, apart, window, model, off)
