@@ -142,9 +142,13 @@ def test_a_small_picture_is_enlarged_and_that_is_said(
         (["--threshold", "90"], "from 0 to 1"),
         (["--stride", "0"], "--stride of 1 or more"),
         (["--scales", "0"], "above 0"),
+        (["--scales", "nan"], "above 0"),
+        (["--scales", "inf"], "above 0"),
         (["--scales", "1", "0.1"], "smaller than the window of 8 pixels"),
+        (["--html", "."], "--html . is a folder"),
+        (["--html", "nowhere/x.html"], "The folder nowhere does not exist"),
     ],
-    ids=["class", "threshold", "stride", "scale", "small scale"],
+    ids=["class", "threshold", "stride", "scale", "nan", "inf", "small scale", "folder", "no folder"],
 )
 def test_impossible_wishes_are_told_in_two_lines(
     words: list[str], said: str, trained: Path, canvas: Path, capsys: pytest.CaptureFixture[str]

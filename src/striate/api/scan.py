@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,7 @@ def _check(
         raise RecipeError(f"A threshold is a probability. Received: {threshold:g}.", "Give one from 0 to 1.")
     if stride is not None and stride < 1:
         raise RecipeError(f"Windows cannot be {stride} pixels apart.", "Give a --stride of 1 or more.")
-    if scales is not None and (not scales or min(scales) <= 0):
+    if scales is not None and not (scales and all(0 < scale < math.inf for scale in scales)):
         raise RecipeError("A size of the picture must be above 0.", "Give such as --scales 1 0.5 0.25.")
 
 

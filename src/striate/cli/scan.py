@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from striate.cli import show
 from striate.cli.flags import Json, Trust
+from striate.cli.paths import check_page
 
 if TYPE_CHECKING:
     from striate.scan.found import Scanned
@@ -61,6 +62,8 @@ def scan(
     """
     from striate import api
 
+    if html is not None:
+        check_page(html, "scan.html")
     with show.stream() as emit:
         opened = api.load(run, trust=trust)
         found = api.scan(

@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from striate.cli import show
 from striate.cli.flags import Json, Offline, Trust
+from striate.cli.paths import check_page
 from striate.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -95,10 +96,8 @@ def _check(*, sample: int | None, full: bool, html: Path | None) -> None:
     """Tell what is wrong before time is spent."""
     if full and sample is not None:
         raise RecipeError("--full measures all pictures, --sample some.", "Give one of them.")
-    if html is not None and html.is_dir():
-        raise RecipeError(f"--html {html} is a folder.", f"Name a file, such as {html / 'stress.html'}.")
-    if html is not None and not html.parent.is_dir():
-        raise RecipeError(f"The folder {html.parent} does not exist.", "Make it first, or name another.")
+    if html is not None:
+        check_page(html, "stress.html")
 
 
 def lines(found: Stressed, within: int | None = None) -> list[str]:
