@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from striate.events import Event, Working
-from striate.stress import chance
+from striate.stress import chance, consistency, offsets, places
 from striate.stress.distortion import CORRUPTIONS, CURVES
 from striate.stress.measure import Point, sweep
 
@@ -47,6 +47,23 @@ def test_every_point_is_what_a_loop_by_hand_counts(pictures: torch.Tensor, targe
             sure, said = bright(spoilt).max(1)
             assert point.hits == (said.numpy() == targets).sum(), (name, point.level)
             assert point.confidence == pytest.approx(sure.mean().item(), abs=1e-5)
+
+
+def test_a_network_that_learns_is_asked_without_a_gradient(pictures: torch.Tensor) -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 2))
+    told = []
+
+    def answers(x: torch.Tensor) -> torch.Tensor:
+        said: torch.Tensor = model(x).softmax(1)
+        told.append(said.requires_grad)
+        return said
+
+    targets = np.zeros(N, np.int64)
+    sweep(answers, pictures, targets, {"shift": CURVES["shift"]}, keys=KEYS)
+    places(answers, pictures, targets, classes=2)
+    consistency(answers, pictures, offsets(KEYS, 16))
+    assert told
+    assert not any(told)
 
 
 def test_the_batch_changes_nothing(pictures: torch.Tensor, targets: np.ndarray) -> None:

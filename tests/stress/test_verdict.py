@@ -35,6 +35,13 @@ def test_a_fall_is_told_with_its_cost_and_what_to_try() -> None:
     assert len(told) == 2  # noise stays within the interval
 
 
+def test_what_only_one_of_two_networks_was_measured_under_is_not_compared() -> None:
+    """A colour cast means nothing for a network of grey pictures."""
+    colour, grey = made(shift={1: 300}, colour_cast={1: 100}), made(shift={1: 400})
+    assert compared(colour, grey, "GREY").startswith("GREY is better under shift;")
+    assert compared(grey, colour, "COLOUR").startswith("COLOUR is worse under shift;")
+
+
 def test_a_robust_network_is_said_to_be_one() -> None:
     (told,) = said(made(shift={1: 489, 2: 485}, fog={1: 490, 5: 486}))
     assert told.startswith("Nothing tried costs more than the sample can tell")

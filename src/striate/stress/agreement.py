@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from striate.stress import chance
 from striate.stress.measure import Point
 from striate.stress.move import border
@@ -30,6 +32,7 @@ def offsets(keys: NDArray[np.uint64], side: int) -> Tensor:
     return (drawn * (2 * most + 1)).long() - most
 
 
+@torch.no_grad()
 def consistency(answers: Answers, pictures: Pictures, moves: Tensor, *, batch: int = 128) -> Point:
     """Give how often two places of a picture get the same answer.
 

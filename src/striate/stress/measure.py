@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import torch
 
 from striate import events
 from striate.training.metrics import wilson
@@ -87,6 +88,7 @@ class Curves:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
+@torch.no_grad()
 def sweep(
     answers: Answers,
     pictures: Pictures,

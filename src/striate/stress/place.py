@@ -65,6 +65,7 @@ class Places:
         return int((self.clean - self.hits[:, *self.worst]).argmax())
 
 
+@torch.no_grad()
 def places(
     answers: Answers,
     pictures: Pictures,

@@ -222,9 +222,11 @@ def at_its_worst(clean: Point, places: Places, classes: Sequence[str]) -> str:
 def compared(own: Curves, other: Curves, name: str) -> str:
     """Say in a sentence where another network, on the same pictures and draws, does better and where worse.
 
-    A distortion is named where the intervals of the two are apart at some level, the widest gaps first.
+    A distortion that both were measured under is named where their intervals are apart at some level, the
+    widest gaps first.
     """
-    gaps = sorted(((_gap(own.curves[key], other.curves[key]), key) for key in own.curves), reverse=True)
+    both = [key for key in own.curves if key in other.curves]
+    gaps = sorted(((_gap(own.curves[key], other.curves[key]), key) for key in both), reverse=True)
     better = [key.replace("_", " ") for gap, key in gaps if gap > 0][:TOLD]
     worse = [key.replace("_", " ") for gap, key in reversed(gaps) if gap < 0][:TOLD]
     if not better and not worse:
