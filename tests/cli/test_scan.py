@@ -145,10 +145,11 @@ def test_a_small_picture_is_enlarged_and_that_is_said(
         (["--scales", "nan"], "above 0"),
         (["--scales", "inf"], "above 0"),
         (["--scales", "1", "0.1"], "smaller than the window of 8 pixels"),
+        (["--scales", "5000"], "300000 × 200000 pixels: more than the 100 million"),
         (["--html", "."], "--html . is a folder"),
         (["--html", "nowhere/x.html"], "The folder nowhere does not exist"),
     ],
-    ids=["class", "threshold", "stride", "scale", "nan", "inf", "small scale", "folder", "no folder"],
+    ids=["class", "threshold", "stride", "scale", "nan", "inf", "small scale", "vast", "folder", "no folder"],
 )
 def test_impossible_wishes_are_told_in_two_lines(
     words: list[str], said: str, trained: Path, canvas: Path, capsys: pytest.CaptureFixture[str]

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from striate import api
 from striate.cli.main import main
+from striate.errors import RecipeError
 from striate.stress.distortion import CORRUPTIONS, CURVES
 
 if TYPE_CHECKING:
@@ -70,6 +72,11 @@ def test_a_sample_is_drawn_by_the_seed(trained: Path, capsys: pytest.CaptureFixt
         del found["seconds"]
     assert first == again
     assert first["curves"] != other["curves"]
+
+
+def test_a_sample_of_nothing_is_refused(trained: Path) -> None:
+    with pytest.raises(RecipeError, match="A sample of 0 pictures"):
+        api.stress(api.load(trained), trained.parent / "d", sample=0)
 
 
 def test_the_table_fits_a_terminal_and_says_what_was_measured(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from striate import events
-from striate.data.decode import Unreadable, decode
+from striate.data.decode import MAX_PIXELS, Unreadable, decode
 from striate.errors import DataError, RecipeError, RunError, did_you_mean
 from striate.runs.load import preprocess_of
 from striate.scan.boxes import boxes
@@ -145,6 +145,13 @@ def _sizes(
         raise RecipeError(
             f"At {min(scales):g} of its size the picture is smaller than the window of {window} pixels.",
             f"The smallest is {window / min(height, width):.4g}.",
+        )
+    high, wide = max(sizes)
+    if high * wide > MAX_PIXELS:
+        raise RecipeError(
+            f"At {max(asked):g} times its size the picture is {wide} × {high} pixels: more than the "
+            f"{MAX_PIXELS // 10**6} million that are looked at.",
+            "Give such as --scales 1 0.5 0.25, or another picture.",
         )
     return [(max(high, window), max(wide, window)) for high, wide in sizes]
 

@@ -64,10 +64,14 @@ def stress(
     compare: another run with the same classes, on the same pictures and draws; each has its own
     preprocessing, and levels in pixels are the same share of its side.
     Raises RunError for a run that has no classes, or others than ``compare``; RecipeError for an unknown
-    name.
+    name or a sample below 1.
     """
     started = time.monotonic()
     chosen = _chosen(only)
+    if sample is not None and sample < 1:
+        raise RecipeError(
+            f"A sample of {sample} pictures measures nothing.", "Give 1 or more, or None for all."
+        )
     _check(run, compare)
     found = labelled(run, data, split=split, offline=offline, emit=emit)
     rows, others = found.rows, None
