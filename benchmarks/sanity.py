@@ -3,7 +3,7 @@
     python benchmarks/sanity.py RUN [RUN...]
 
 Four held-out pictures of each run; for each method the correlation with the upper half of the layers random,
-and with all of them random. A map that stays above 0.5 shows the picture more than the network (docs/explain.md).
+and with all of them random. A map that stays above 0.5 shows more of the picture than of the network.
 """
 
 from __future__ import annotations
