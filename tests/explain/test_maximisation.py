@@ -127,6 +127,13 @@ def test_nothing_of_the_network_is_changed(net: nn.Module) -> None:
     assert all(p.requires_grad for p in net.parameters())
 
 
+def test_it_works_where_gradients_are_off(net: nn.Module) -> None:
+    like = torch.rand(5, 1, 8, 8)
+    expected = maximise(net, (1, 8, 8), unit=[1, 2], like=like, steps=2)
+    with torch.inference_mode():
+        torch.testing.assert_close(maximise(net, (1, 8, 8), unit=[1, 2], like=like * 1, steps=2), expected)
+
+
 def test_a_unit_that_answers_to_nothing_says_so(net: nn.Module) -> None:
     dead = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2))
     nn.init.constant_(dead[0].bias, -1e6)  # type: ignore[arg-type]

@@ -149,6 +149,13 @@ def test_where_units_are_not_evenly_spaced_the_gradient_says_what_one_saw() -> N
     assert [boxes.of(0, (i, i), x)[::2] for i in range(3)] == [(0, 3), (2, 5), (4, 7)]
 
 
+def test_it_does_so_behind_an_operation_in_place_and_where_gradients_are_off() -> None:
+    net, x = nn.Sequential(nn.ReLU(inplace=True), Uneven()), torch.rand(2, 1, 7, 7)
+    plain = top_patches(net, x, "1.mix", 0)
+    with torch.inference_mode():
+        assert top_patches(net, x, "1.mix", 0) == plain
+
+
 def test_nothing_of_the_network_is_changed() -> None:
     net = small().train()
     before = [tensor.clone() for tensor in net.state_dict().values()]

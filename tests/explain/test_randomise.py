@@ -72,6 +72,17 @@ def test_random_weights_are_seeded_have_their_size_and_are_a_copys() -> None:
     assert changed == {"dense"}
 
 
+def test_it_works_where_gradients_are_off() -> None:
+    model, x = spelled(), pictures()
+    expected = explain.sanity(model, x, one)
+    with torch.inference_mode():
+        assert explain.sanity(model, x, one) == expected
+
+
+def one(model: nn.Module, x: Tensor) -> Tensor:
+    return explain.saliency(model, x, 1)
+
+
 class Bare(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))

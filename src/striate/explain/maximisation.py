@@ -56,6 +56,20 @@ def maximise(
     torch.Size([2, 1, 4, 4])
     """
     units = [unit] if isinstance(unit, int) else list(unit)
+    with torch.inference_mode(False):
+        made = _climbed(model, shape, units, layer, like, steps, seed)
+    return made[0] if isinstance(unit, int) else made
+
+
+def _climbed(
+    model: nn.Module,
+    shape: Sequence[int],
+    units: list[int],
+    layer: str | None,
+    like: Tensor | None,
+    steps: int,
+    seed: int,
+) -> Tensor:
     device = next(model.parameters(), torch.empty(0)).device
     if layer is not None:
         found = named(model, torch.zeros(2, *shape, device=device), layer)
@@ -78,8 +92,7 @@ def maximise(
             "It may be dead, or silent behind a ReLU: name the layer before it.",
         )
     with torch.no_grad():
-        made = painting()
-    return made[0] if isinstance(unit, int) else made
+        return painting()
 
 
 class Painting:

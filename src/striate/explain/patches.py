@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from striate.errors import ModelError
+from striate.explain.gradients import differentiable
 from striate.explain.layers import batches, follow, named, unit_of
 from striate.summary.inspect import inspect
 
@@ -131,15 +132,14 @@ class Boxes:
 
     def _footprint(self, unit: int, place: Place, x: Tensor) -> Box:
         value: list[Tensor] = []
-        x = x.detach().clone().requires_grad_()
 
         def take(name: str, _module: nn.Module, output: Tensor) -> None:
             if name == self.layer:
                 value.append(output[(0, unit, *place)].clone())
 
-        with torch.enable_grad():
-            follow(self.model, x, take)
-        (gradient,) = torch.autograd.grad(value[0], x)
+        with differentiable(self.model, x) as leaf:
+            follow(self.model, leaf.clone(), take)
+            (gradient,) = torch.autograd.grad(value[0], leaf)
         touched = gradient[0].ne(0).any(0).nonzero()
         if not len(touched):
             return (*(0 for _ in self.shape[1:]), *self.shape[1:])

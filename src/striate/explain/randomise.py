@@ -95,7 +95,8 @@ def randomised(model: nn.Module, names: list[str] | None, seed: int) -> nn.Modul
 
     A tensor's draws depend only on the seed and its place in the network.
     """
-    copied = copy.deepcopy(model)
+    with torch.inference_mode(False):  # there the copies could have no gradients
+        copied = copy.deepcopy(model)
     chosen = None if names is None else {id(copied.get_submodule(name)) for name in names}
     with torch.no_grad():
         for number, module in enumerate(copied.modules()):
