@@ -157,6 +157,19 @@ def test_units_that_all_say_the_same_have_a_sentence() -> None:
     assert told.startswith("layer 0: its 32 units vary in 1.0 directions: ")
 
 
+def test_many_layers_with_one_fault_share_a_sentence() -> None:
+    names = [f"fc{i}" for i in range(20)]
+    layers = [LayerHealth(name, "Linear", 32, 0.1, 0.1, flow=1.0) for name in [*names, "last"]]
+    spectra = {layer.name: Spectra((1.0,), (1.0,) + (0.0,) * 31) for layer in layers}
+    steps = [{"layers": [{"name": name, "update": 0.1} for name in names]}] * 2
+    told = sentences(layers, spectra, 9, steps)
+    assert len(told) == 8
+    assert [line for line in told if line.startswith("17 more layers")] == [
+        "17 more layers take steps as long or so",
+        "17 more layers vary in as few directions or so",
+    ]
+
+
 def test_the_activation_spectrum_is_sklearns_pca(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("striate.training.health.LARGEST_BATCH", 7)
     conv = nn.Conv2d(2, 5, 3)

@@ -156,12 +156,14 @@ def _silent(layers: Sequence[LayerHealth], pictures: int, records: Sequence[Mapp
         if layer.saturated and len(layer.saturated) >= MANY * layer.units:
             cure = "lower --lr, use --init xavier_normal, or a ReLU"
             saturated.append(f"layer {layer.name}: {len(layer.saturated)} {on.format('saturated')}: {cure}")
-    return _shortened(dead, "dead") + _shortened(saturated, "saturated")
+    return _shortened(dead, "have as many dead units or so") + _shortened(
+        saturated, "have as many saturated units or so"
+    )
 
 
-def _shortened(found: list[str], what: str) -> list[str]:
+def _shortened(found: list[str], rest: str) -> list[str]:
     more = len(found) - LISTED
-    return found if more < 2 else [*found[:LISTED], f"{more} more layers have as many {what} units or so"]
+    return found if more < 2 else [*found[:LISTED], f"{more} more layers {rest}"]
 
 
 def _flow(layers: Sequence[LayerHealth]) -> list[str]:
@@ -194,15 +196,15 @@ def _steps(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Tell of steps that are much longer or shorter than usual, at the median of the records."""
     # The last record is of the end of a schedule, where steps are short on purpose.
     during = [layer for record in records[:-1] for layer in record["layers"] if layer.get("update")]
-    found = []
+    long, short = [], []
     for name in dict.fromkeys(layer["name"] for layer in during):
         step = median(layer["update"] for layer in during if layer["name"] == name)
         told = f"layer {name}: a step changes the weights by {step:.1e} of their length (1e-3 is usual)"
         if step > WILD:
-            found.append(f"{told}: lower --lr")
+            long.append(f"{told}: lower --lr")
         elif step < TIMID:
-            found.append(f"{told}: raise --lr")
-    return found
+            short.append(f"{told}: raise --lr")
+    return _shortened(long, "take steps as long or so") + _shortened(short, "take steps as short or so")
 
 
 def _alike(layers: Sequence[LayerHealth], spectra: Mapping[str, Spectra]) -> list[str]:
@@ -215,7 +217,7 @@ def _alike(layers: Sequence[LayerHealth], spectra: Mapping[str, Spectra]) -> lis
                 f"layer {layer.name}: its {layer.units} units vary in {used:.1f} directions: "
                 "fewer units would do, or the network has not learnt yet"
             )
-    return found
+    return _shortened(found, "vary in as few directions or so")
 
 
 def _spectra(model: nn.Module, name: str, sums: Mapping[str, Moments]) -> Spectra:
