@@ -155,6 +155,14 @@ def test_the_files_are_pictures_with_names_that_every_system_takes(tmp_path: Pat
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
 
 
+def test_no_file_takes_the_place_of_another_of_a_like_name(tmp_path: Path) -> None:
+    names = ["猫", "犬", "Cat", "cat", "c" * 300]
+    told = Network(made=[Made(name, noise(16, seed)) for seed, name in enumerate(names)])
+    written = drawn(tmp_path, [], told)
+    assert len({path.name.lower() for path in written}) == len(names)
+    assert len({path.read_bytes() for path in written}) == len(names)
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("dark", [False, True])
 def test_fits_a_phone_and_a_desk_and_asks_nobody(

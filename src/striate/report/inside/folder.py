@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -21,17 +22,20 @@ if TYPE_CHECKING:
 
 Named = tuple[str, "NDArray[np.uint8]"]
 COLUMNS = 8
+LONGEST = 120  # letters of a file's name
 
 
 def drawn(folder: Path, pictures: Sequence[Looked], network: Network) -> list[Path]:
     """Write every map, kernel sheet and made picture into a folder as PNG files, and list them."""
-    written = []
+    written: dict[str, Path] = {}
     named = [one for i, told in enumerate(pictures, 1) for one in _picture(i, told)]
     for name, picture in [*named, *_network(network)]:
-        path = folder / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', name)}.png"
-        files.write_bytes(path, png(picture))
-        written.append(path)
-    return written
+        plain = re.sub(r"[^A-Za-z0-9.-]+", "-", name)[:LONGEST]
+        alike = (plain if i == 1 else f"{plain}-{i}" for i in itertools.count(1))
+        stem = next(one for one in alike if one.lower() not in written)
+        written[stem.lower()] = folder / f"{stem}.png"
+        files.write_bytes(written[stem.lower()], png(picture))
+    return list(written.values())
 
 
 def _picture(number: int, told: Looked) -> Iterator[Named]:
