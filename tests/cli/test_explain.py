@@ -238,3 +238,37 @@ def test_an_unknown_layer_lists_those_there_are(
     _, _, err = asked(capsys, str(convolutional), "--layer", "layer9")
     assert "c1, " in err[1]
     assert "c3" in err[1]
+
+
+FLAT = """
+import torch
+from torch import nn
+
+
+class Flat(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.conv, self.flat = nn.Conv2d(channels, 8, 3), nn.Flatten(2)
+        self.mix, self.dense = nn.Linear(36, 5), nn.Linear(40, classes)
+
+    def forward(self, x):
+        return self.dense(torch.relu(self.mix(self.flat(self.conv(x)))).flatten(1))
+
+
+def flat(channels=3, classes=2, **more):
+    return Flat(channels, classes)
+"""
+
+
+def test_a_layer_whose_units_are_rows_is_shown(
+    trained: Path, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "rowed.py").write_text(FLAT)
+    monkeypatch.syspath_prepend(here)
+    words = ["--model", "rowed:flat", "--size", "8", "--batch", "8", "--epochs", "1", "--out", "run"]
+    assert main(["train", str(trained.parent / "d"), *words]) == 0
+    picture = str(trained.parent / "d" / "dog" / "00.png")
+    code, _, err = asked(capsys, "run", picture, "--trust", "--layer", "mix")
+    assert code == 0, err
+    assert any("Grad-CAM is left out: Layer mix puts out (8, 5), not maps" in line for line in err)
+    assert "1 × 5 values each" in (here / "explain.html").read_text(encoding="utf-8")

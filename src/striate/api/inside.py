@@ -200,7 +200,8 @@ def feature_maps(model: nn.Module, x: Tensor, layer: str | None) -> list[Maps]:
         if one.has_places:
             maps, order = explain.feature_maps(model, x, name)
             units = order[0, :count].tolist()
-            found.append(Maps(name, one.kind, units, maps[0, units].numpy(), maps.shape[1]))
+            shown = maps[0, units] if maps.dim() > 3 else maps[0, units][:, None]  # a series: one row
+            found.append(Maps(name, one.kind, units, shown.numpy(), maps.shape[1]))
     return found
 
 

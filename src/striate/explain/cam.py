@@ -42,9 +42,10 @@ def grad_cam(
     for rows in batches(torch.arange(len(x), device=x.device), BATCH):
         with differentiable(model, x[rows]) as leaf:
             returned, maps = watched(model, leaf, layer)
-            if maps.dim() < 3:
+            if maps.dim() != x.dim():
+                what = "single numbers" if maps.dim() < 3 else f"{tuple(maps.shape[1:])}"
                 raise ModelError(
-                    f"Layer {layer} puts out single numbers, not maps.",
+                    f"Layer {layer} puts out {what}, not maps.",
                     "Name a convolution or a block.",
                 )
             slopes = slope(chosen(answer(returned), index[rows]).sum(), maps)
