@@ -40,10 +40,11 @@ def evaluate(
     from striate.training import task as tasks
     from striate.training.evaluate import evaluate as score
 
+    model = run.model  # a damaged one is told before the pictures are read
     found = labelled(run, data, split=split, offline=offline, emit=emit)
     task = tasks.from_info(run.info)
     _, scores = score(
-        run.model,
+        model,
         task,
         found.pixels,
         found.targets,
