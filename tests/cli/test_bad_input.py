@@ -427,12 +427,13 @@ def foreign_model(run: Path) -> None:
     [flip_a_byte, cut_weights, drop_weights, newer_version, cut_info, foreign_model],
     ids=lambda damage: damage.__name__,
 )
-@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize("command", ["predict", "evaluate", "stress", "explain", "scan"])
 def test_a_run_that_cannot_be_opened(
     command: str, damage: Callable[[Path], None], run: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage(run)
-    fails(capsys, [command, str(run), str(trained.parent / "d")])
+    pictures = trained.parent / "d"
+    fails(capsys, [command, str(run), str(pictures / "cat" / "00.png" if command == "scan" else pictures)])
 
 
 def test_no_such_run_and_no_such_picture(

@@ -172,6 +172,7 @@ def _chosen(only: Sequence[str]) -> dict[str, Distortion]:
 
 def _check(run: Run, compare: Run | None) -> None:
     for one in (run, *(() if compare is None else (compare,))):
+        _ = one.model  # a damaged one is told before the pictures are read
         if not one.classes:
             raise RunError(
                 f"{one.path} predicts a number: stress measures the accuracy of classes.",
