@@ -65,6 +65,13 @@ def test_the_page_holds_the_verdict_the_curves_the_table_and_the_map() -> None:
     assert "100 of 1,000 pictures" in told
 
 
+def test_what_was_left_out_is_named_even_where_nothing_is_left() -> None:
+    own = robustness("runs/a")
+    own = replace(own, measured=replace(own.measured, curves={}))
+    told = report.page(replace(stressed(), own=own, other=None, relative=None))
+    assert "<p>Left out: Colour cast: grey.</p>" in told
+
+
 def test_names_of_users_are_text_and_nothing_else() -> None:
     told = report.page(stressed())
     assert "<script" not in told

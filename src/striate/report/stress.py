@@ -105,9 +105,9 @@ def _curves(found: Stressed, shown: dict[tuple[str, float], Shown], sprite: Spri
             continue
         levels = [curve.points[len(curve.points) // 2].level, curve.points[-1].level]
         panels.append(panel(curve, own, other, _thumbs(name, levels, shown, sprite)))
-    if not panels:
-        return ""
     left_out = "".join(f"<p>Left out: {title(key)}: {text(why)}.</p>" for key, why in own.skipped.items())
+    if not panels:
+        return left_out
     lead = "The band is the 95\xa0% interval; below, a picture at the curve's middle and last level."
     return f'<p>{lead}</p>{legend(found.other)}<div class="panels">{"".join(panels)}</div>{left_out}'
 
