@@ -215,10 +215,12 @@ def test_numbers_instead_of_classes(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--html", "."], "is a folder"),
         (["--html", "nowhere/p.html"], "does not exist"),
         (["--out", "file"], "is a file"),
+        (["--html", "n" * 300], "Could not write nnn"),
+        (["--out", "n" * 300], "Could not write nnn"),
         (["--method", "magic"], "magic"),
         (["missing.png"], "missing.png does not exist"),
     ],
-    ids=lambda value: "-".join(value).strip("-.").replace("/", "-") if isinstance(value, list) else "",
+    ids=lambda value: "-".join(value)[:20].strip("-.").replace("/", "-") if isinstance(value, list) else "",
 )
 def test_a_mistake_takes_two_lines(
     convolutional: Path, here: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str

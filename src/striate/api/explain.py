@@ -120,8 +120,6 @@ def explain(
     else:
         network = inside.whole(run, asked, data=data, offline=offline, emit=emit)
     page = Path(html) if html is not None else Path(out or ".") / "explain.html"
-    if out is not None:
-        Path(out).mkdir(parents=True, exist_ok=True)
     write(page, run.info, looked, network)
     pictures = [] if out is None else drawn(Path(out), looked, network)
     every = tuple(layers(run.model, empty))
