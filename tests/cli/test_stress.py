@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,6 +122,18 @@ def test_another_run_sees_the_same_pictures_and_none_that_it_was_trained_on(
     assert found["n"] == found["compared"]["clean"]["n"] == len(both)
     assert f"left out {len(tested) - len(both)} pictures" in told.err
     assert [point["level"] for point in found["compared"]["curves"]["shift"]] == [0, 1, 2]
+
+
+def test_other_data_may_have_training_pictures_that_the_compared_run_never_saw(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "val"):
+        shutil.copytree(trained.parent / "d", tmp_path / "d" / split)
+    words = [str(trained), str(tmp_path / "d"), "--compare", str(trained), "--only", "shift", "--json"]
+    assert main(["stress", *words]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["n"] == 48
+    assert "left out" not in told.err
 
 
 def test_the_page_is_written_and_holds_its_figures(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,11 +190,11 @@ def _of_the_other(
     run: Run, compare: Run, data: str | Path | None, split: str | None, *, offline: bool, emit: Emit
 ) -> Labelled:
     """Open the pictures for the compared run; its own parts are known where both are made from the same."""
-    if data is not None:
-        return labelled(compare, data, split=split, offline=offline, emit=emit)
-    if run.info["data"]["fingerprint"] == compare.info["data"]["fingerprint"]:
+    if data is None and run.info["data"]["fingerprint"] == compare.info["data"]["fingerprint"]:
         return labelled(compare, offline=offline, emit=emit)
-    return labelled(compare, run.recipe.data, offline=offline, emit=emit)
+    if data is None:  # a split that this run made is none of the data's own
+        data, split = run.recipe.data, None
+    return replace(labelled(compare, data, split=split, offline=offline, emit=emit), parts={})
 
 
 def _held_out(
