@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from striate import api
 from striate.cli.main import main
@@ -240,6 +243,21 @@ def test_an_unknown_layer_lists_those_there_are(
     _, _, err = asked(capsys, str(convolutional), "--layer", "layer9")
     assert "c1, " in err[1]
     assert "c3" in err[1]
+
+
+def test_a_network_of_no_numbers_is_told_to_be_one(
+    convolutional: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = shutil.copytree(convolutional, here / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights["c1.weight"][:] = float("nan")
+    with safe_open(broken / "model.safetensors", "pt") as file:
+        about = file.metadata()
+    save_file(weights, broken / "model.safetensors", metadata=about)
+    told = document(capsys, str(broken), str(convolutional.parent / "d" / "dog" / "00.png"))
+    assert told["images"][0]["probability"] is None
+    told = document(capsys, str(broken))
+    assert told["sentences"][0].startswith("layer c1: weights or gradients are no numbers")
 
 
 FLAT = """

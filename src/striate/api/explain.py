@@ -13,6 +13,7 @@ from striate.errors import RecipeError, did_you_mean
 from striate.explain.layers import layers, named, unit_of
 from striate.report.inside import Looked, Network, drawn, write
 from striate.runs.load import preprocess_of
+from striate.training.health import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,18 +57,18 @@ class Explained:
 
 def _told(one: Looked) -> dict[str, Any]:
     label, probability = one.top[0]
-    answer = {"number": float(label)} if probability is None else {}
+    answer = {"number": number(float(label))} if probability is None else {}
     return answer | {
         "file": one.name,
         "top_class": None if probability is None else label,
-        "probability": probability,
+        "probability": None if probability is None else number(probability),
         "class": one.target or None,
         "versus": one.versus or None,
         "maps": [
             {
                 "method": found.method,
-                "lowest": float(found.values.min()),
-                "highest": float(found.values.max()),
+                "lowest": number(float(found.values.min())),
+                "highest": number(float(found.values.max())),
                 "badge": found.badge,
             }
             for found in one.maps

@@ -304,7 +304,7 @@ def embedding(
     features: Tensor, targets: NDArray[Any], classes: Sequence[str], seed: int, emit: Emit
 ) -> list[Points]:
     """Lay features (N, D) out in the plane, by PCA and by t-SNE; numbers are grouped in fifths."""
-    if len(features) < 4:
+    if len(features) < 4 or not features.isfinite().all():
         return []
     groups, names = targets, list(classes)
     if not classes:

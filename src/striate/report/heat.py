@@ -60,7 +60,7 @@ def coloured(values: NDArray[Any], scale: Scale) -> NDArray[np.uint8]:
 
 def over(picture: NDArray[np.uint8], values: NDArray[Any], scale: Scale) -> NDArray[np.uint8]:
     """Lay a map (H, W) over a grey version of its picture (H, W, 1 or 3); what is near zero stays grey."""
-    strength = np.clip(values / scale.limit, -1, 1)
+    strength = np.nan_to_num(values / scale.limit).clip(-1, 1)
     cover = 0.85 * np.abs(strength)[..., None]
     # Not the scale's ends, which are too dark for a dark picture.
     mixed = (1 - cover) * picture.mean(2, keepdims=True) + cover * _colours(0.7 * np.sign(strength))
@@ -74,7 +74,9 @@ def about_grey(values: NDArray[Any], limit: float | None = None) -> NDArray[np.u
     """
     limit = limit or float(np.abs(values).max()) or 1.0
     shown = values if len(values) in {1, 3} else values.mean(0, keepdims=True)
-    return np.asarray(np.rint((shown / limit).clip(-1, 1) * 127.5 + 127.5), np.uint8).transpose(1, 2, 0)
+    return np.asarray(np.rint(np.nan_to_num(shown / limit).clip(-1, 1) * 127.5 + 127.5), np.uint8).transpose(
+        1, 2, 0
+    )
 
 
 def fitted(values: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:
