@@ -32,6 +32,15 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         write_text(tmp_path / "file" / "inside", "x")
 
 
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe"):
+        with pytest.raises(StriateError, match="no ordinary file"):
+            write_text(tmp_path / name, "x")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_json_has_no_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"loss": float("nan")})

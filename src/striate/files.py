@@ -30,8 +30,11 @@ SETTLED = 0.2
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it over ``path`` when the block ends well.
 
-    Raises StriateError when the disk is full or the folder cannot be written; ``path`` is then untouched.
+    Raises StriateError when the disk is full or the folder cannot be written, and where ``path`` is a folder
+    or a device; ``path`` is then untouched.
     """
+    if os.path.lexists(path) and not (path.is_file() or path.is_symlink()):
+        raise StriateError(f"{path} is no ordinary file.", "Name another place.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
