@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 
 from striate.cli import show
 from striate.cli.flags import Json
-from striate.errors import RecipeError
+from striate.cli.paths import check_page
 
 if TYPE_CHECKING:
     from striate.training.bench import Bench, Compared
@@ -47,8 +47,8 @@ def bench(
     """
     from striate import api
 
-    if html is not None and not html.parent.is_dir():
-        raise RecipeError(f"The folder {html.parent} does not exist.", "Make it first, or name another.")
+    if html is not None:
+        check_page(html, "bench.html")
     with show.stream() as emit:
         found = api.bench(network, minutes=minutes, compiled=compile, emit=emit)
     if html is not None:

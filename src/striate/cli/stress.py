@@ -61,6 +61,7 @@ def stress(
         Print one JSON document.
     """
     from striate import api
+    from striate.api.stress import SAMPLE
 
     _check(sample=sample, full=full, html=html)
     with show.stream() as emit:
@@ -87,9 +88,6 @@ def stress(
     print("\n".join(lines(found, show.width())))
     if html is not None:
         print(f"wrote {html}")
-
-
-SAMPLE = 500
 
 
 def _check(*, sample: int | None, full: bool, html: Path | None) -> None:
