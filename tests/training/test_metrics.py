@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from striate.errors import Diverged
-from striate.training.metrics import Classified, classified, measured, wilson
+from striate.training.metrics import Classified, classified, measured, rebuilt, stepped, wilson
 
 
 def answers(n: int, k: int, seed: int, used: int | None = None) -> tuple[Any, Any]:
@@ -178,3 +180,117 @@ def test_equal_targets_have_no_r2() -> None:
     assert scores.r2 is None
     assert scores.summary() == {"mae": 0.5, "rmse": pytest.approx(0.5**0.5)}
     json.dumps(measured(np.array([1.0]), np.array([1.5])).json(), allow_nan=False)
+
+
+def pieces(n: int, channels: int, length: int, seed: int, kind: str) -> tuple[Any, Any]:
+    """Logits, and truths that are NaN after lengths which differ."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(n, channels, length)).astype(np.float32)
+    if kind == "symbols":
+        truths = np.eye(channels)[rng.integers(channels, size=(n, length))].transpose(0, 2, 1)
+    else:
+        truths = rng.normal(size=(n, channels, length))
+        truths = (truths > 0).astype(float) if kind == "binary" else truths
+    for i, steps in enumerate(rng.integers(1, length + 1, n)):
+        truths[i, :, steps:] = np.nan
+    return logits, truths.astype(np.float32)
+
+
+@given(st.integers(1, 6), st.integers(2, 5), st.integers(1, 9), st.integers(0, 9999))
+@settings(max_examples=30, deadline=None)
+def test_steps_agree_with_torch_on_the_steps_laid_end_to_end(n: int, k: int, length: int, seed: int) -> None:
+    for kind in ("binary", "symbols", "values"):
+        logits, truths = pieces(n, k, length, seed, kind)
+        known = ~np.isnan(truths[:, 0])
+        flat, truth = (torch.tensor(x.transpose(0, 2, 1)[known]) for x in (logits, truths))
+        if kind == "binary":
+            expected = F.binary_cross_entropy_with_logits(flat, truth) * k
+            scores = stepped(1 / (1 + np.exp(-logits)), truths, kind)
+        elif kind == "symbols":
+            expected = F.cross_entropy(flat, truth.argmax(1))
+            scores = stepped(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), truths, kind)
+            assert scores.perplexity == pytest.approx(float(expected.exp()), rel=1e-5)
+        else:
+            expected = F.mse_loss(flat, truth)
+            scores = stepped(logits, truths, kind)
+        assert scores.loss == pytest.approx(float(expected), rel=1e-5)
+        assert (scores.n, scores.steps) == (n, known.sum())
+        assert 0 <= scores.interval[0] <= scores.loss <= scores.interval[1]
+        json.dumps([scores.json(), scores.summary()], allow_nan=False)
+
+
+def test_padding_changes_no_score_even_where_the_answer_there_is_broken() -> None:
+    logits, truths = pieces(4, 3, 7, 0, "values")
+    more = np.full((4, 3, 5), np.nan, np.float32)
+    assert stepped(np.concatenate((logits, more), 2), np.concatenate((truths, more), 2), "values") == stepped(
+        logits, truths, "values"
+    )
+
+
+def test_every_step_weighs_the_same_and_not_every_sequence() -> None:
+    truths = np.array([[[0.0, np.nan, np.nan]], [[1.0, 1.0, 1.0]]])
+    assert stepped(np.zeros_like(truths), truths, "values").loss == 0.75
+    assert stepped(np.zeros_like(truths), truths, "values").steps == 4
+
+
+def test_the_interval_of_steps_covers_the_truth_where_sequences_differ() -> None:
+    """Steps of one sequence are alike; taken for independent, they would cover half as often."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(300):
+        lengths = rng.integers(5, 30, 40)
+        truths = np.where(np.arange(30) < lengths[:, None], rng.exponential(size=(40, 1)) ** 0.5, np.nan)
+        low, high = stepped(np.zeros((40, 1, 30)), truths[:, None], "values").interval
+        hits += low <= 1.0 <= high
+    assert 0.90 < hits / 300 < 0.98
+
+
+def test_certain_and_wrong_at_a_step_is_a_large_loss_and_not_infinity() -> None:
+    assert 16 < stepped(np.ones((1, 1, 1)), np.zeros((1, 1, 1)), "binary").loss < 17
+    assert 16 < stepped(np.array([[[1.0], [0.0]]]), np.array([[[0.0], [1.0]]]), "symbols").loss < 17
+
+
+def test_the_headline_of_steps_names_what_was_measured() -> None:
+    one = np.full((1, 2, 1), 0.5)
+    assert stepped(one, one, "binary").headline[0] == "negative log-likelihood a step"
+    name, value = stepped(one, one, "symbols").headline
+    assert (name, round(value, 6)) == ("cross-entropy a letter", round(np.log(2), 6))
+    assert stepped(one, one, "values").headline == ("mean squared error a step", 0.0)
+    assert set(stepped(one, one, "symbols").summary()) == {"nll", "perplexity"}
+    assert set(stepped(one, one, "values").summary()) == {"mse", "rmse"}
+
+
+def test_a_broken_step_is_refused_and_an_empty_split_is_our_bug() -> None:
+    ones = np.ones((2, 1, 2))
+    with pytest.raises(Diverged, match="1 of 2 sequences"):
+        stepped(np.array([[[1.0, 1.0]], [[np.nan, 1.0]]]), ones, "binary")
+    with pytest.raises(ValueError, match="one at least"):
+        stepped(ones, ones * np.nan, "values")
+    with pytest.raises(ValueError, match="same is needed"):
+        stepped(ones[:0], ones[:0], "values")
+
+
+@given(st.integers(1, 20), st.integers(0, 9999))
+@settings(max_examples=20, deadline=None)
+def test_reconstruction_agrees_with_the_sum_by_hand(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    both = rng.random((2, n, 3, 4, 5), np.float32)
+    outputs, truths = both
+    scores = rebuilt(outputs, truths)
+    assert scores.error == pytest.approx(F.mse_loss(*torch.tensor(both)).item() * 60, rel=1e-5)
+    assert scores.rmse == pytest.approx(oracle.root_mean_squared_error(truths.ravel(), outputs.ravel()))
+    assert scores.headline == ("squared error", scores.error)
+    assert 0 <= scores.interval[0] <= scores.error <= scores.interval[1]
+    assert set(scores.summary()) == {"squared_error", "rmse"}
+    json.dumps(scores.json(), allow_nan=False)
+
+
+def test_a_reconstruction_of_padding_is_not_scored_and_a_broken_one_is_refused() -> None:
+    truths = np.array([[1.0, np.nan], [1.0, 1.0]])
+    scores = rebuilt(np.array([[0.0, np.nan], [1.0, 1.0]]), truths)
+    assert scores.error == 0.5
+    assert scores.rmse == pytest.approx((1 / 3) ** 0.5)
+    with pytest.raises(Diverged, match="1 of 2 samples"):
+        rebuilt(np.array([[0.0, np.nan], [1.0, np.inf]]), truths)
+    with pytest.raises(ValueError, match="same is needed"):
+        rebuilt(truths[:0], truths[:0])

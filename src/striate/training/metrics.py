@@ -118,6 +118,81 @@ class Measured:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Stepped:
+    """How a network that says at each step what comes next fares on one split.
+
+    kind: what a step is: "binary" (channels that are on or off, each an independent Bernoulli variable),
+    "symbols" (one letter of an alphabet) or "values" (real numbers).
+    n: sequences.   steps: steps that were predicted; each has the same weight, whatever its sequence.
+    loss: the mean over them of the negative log-likelihood in nats, summed over the channels; of the squared
+    error, averaged over the channels, for values.   interval: clustered by sequence.
+    Source: Bai, Kolter and Koltun 2018, section 5 (the loss of a split is total loss over total steps).
+    """
+
+    kind: str
+    n: int
+    steps: int
+    loss: float
+    interval: Interval
+
+    @property
+    def perplexity(self) -> float:
+        """Give the number of equally likely letters that would be as hard to guess."""
+        return float(np.exp(self.loss))
+
+    @property
+    def headline(self) -> tuple[str, float]:
+        """Name the one number to quote, and give it."""
+        return STEPPED[self.kind], self.loss
+
+    def summary(self) -> dict[str, float]:
+        """Give the few numbers that run.json keeps."""
+        if self.kind == "values":
+            return {"mse": self.loss, "rmse": self.loss**0.5}
+        return {"nll": self.loss} | ({"perplexity": self.perplexity} if self.kind == "symbols" else {})
+
+    def json(self) -> dict[str, Any]:
+        """Give everything, for ``evaluate --json``."""
+        rest = asdict(self)
+        del rest["loss"]
+        return rest | self.summary()
+
+
+STEPPED = {
+    "binary": "negative log-likelihood a step",
+    "symbols": "cross-entropy a letter",
+    "values": "mean squared error a step",
+}
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """How a reconstruction fares on one split.
+
+    error: the squared error summed over the values of a sample, averaged over samples, as Hinton and
+    Salakhutdinov 2006 count it (values in 0..1).   rmse: the same as a root mean square a value.
+    """
+
+    n: int
+    error: float
+    interval: Interval
+    rmse: float
+
+    @property
+    def headline(self) -> tuple[str, float]:
+        """Name the one number to quote, and give it."""
+        return "squared error", self.error
+
+    def summary(self) -> dict[str, float]:
+        """Give the few numbers that run.json keeps."""
+        return {"squared_error": self.error, "rmse": self.rmse}
+
+    def json(self) -> dict[str, Any]:
+        """Give everything, for ``evaluate --json``."""
+        return {"n": self.n, "interval": self.interval} | self.summary()
+
+
 def wilson(hits: float, n: float) -> Interval:
     """Bound a proportion: ``hits`` of ``n`` independent trials, n >= 1.
 
@@ -192,15 +267,79 @@ def measured(outputs: NDArray[Any], targets: NDArray[Any]) -> Measured:
     )
 
 
+def stepped(answers: NDArray[Any], truths: NDArray[Any], kind: str) -> Stepped:
+    """Score what was said at each step against what came.
+
+    answers: (N, C, L) probabilities ("binary": of each channel being on; "symbols": of each letter, summing
+    to 1), or numbers ("values").   truths: (N, C, L), NaN at steps that nothing follows; N >= 1, and one step
+    at least.   kind: see :class:`Stepped`.   A probability counts as no nearer to 0 or 1 than 6e-8, where
+    float32 ends.   Raises Diverged where an answer that is scored is not a number.
+
+    >>> stepped(np.array([[[0.5, 0.5, 0.9]]]), np.array([[[1.0, 0.0, np.nan]]]), "binary").loss / np.log(2)
+    1.0
+    """
+    if answers.shape != truths.shape or not len(answers):
+        raise ValueError(f"answers {answers.shape} for truths {truths.shape}; the same is needed, N >= 1")
+    steps, losses = np.zeros(len(answers)), np.zeros(len(answers))
+    for i, truth in enumerate(truths):  # one at a time: a split of long sequences is large in float64
+        known = ~np.isnan(truth).any(0)
+        steps[i] = known.sum()
+        losses[i] = _step_losses(answers[i][:, known], truth[:, known], kind).sum()
+    _refuse_broken(losses, "sequences")
+    total = int(steps.sum())
+    if not total:
+        raise ValueError("no step is followed by another; one at least is needed")
+    mean = float(losses.sum()) / total
+    return Stepped(kind, len(answers), total, mean, _around_ratio(mean, losses, steps))
+
+
+def rebuilt(outputs: NDArray[Any], truths: NDArray[Any]) -> Rebuilt:
+    """Score reconstructions: outputs and truths (N, ...), N >= 1; a truth that is NaN is not scored.
+
+    Raises Diverged where an output that is scored is not a number.
+
+    >>> rebuilt(np.array([[0.0, 0.5]]), np.array([[1.0, 0.5]])).error
+    1.0
+    """
+    if outputs.shape != truths.shape or not len(outputs):
+        raise ValueError(f"outputs {outputs.shape} for truths {truths.shape}; the same is needed, N >= 1")
+    errors, values = np.zeros(len(outputs)), 0
+    for i, truth in enumerate(truths):
+        known = ~np.isnan(truth)
+        errors[i] = np.square(np.subtract(outputs[i][known], truth[known], dtype=np.float64)).sum()
+        values += int(known.sum())
+    _refuse_broken(errors, "samples")
+    mean = float(errors.mean())
+    return Rebuilt(len(errors), mean, _around(mean, errors), float(errors.sum() / max(values, 1)) ** 0.5)
+
+
+def _step_losses(answers: NDArray[Any], truths: NDArray[Any], kind: str) -> NDArray[np.float64]:
+    """Give the loss of each step: (C, n), (C, n) -> (n,)."""
+    answers, truths = np.asarray(answers, np.float64), np.asarray(truths, np.float64)
+    if kind == "values":
+        return np.asarray(np.square(answers - truths).mean(0))
+    least = float(np.finfo(np.float32).epsneg)
+    likelihood = np.log(np.clip(answers, least, 1 - least))
+    if kind == "binary":
+        likelihood = truths * likelihood + (1 - truths) * np.log(np.clip(1 - answers, least, 1 - least))
+    else:
+        likelihood = truths * likelihood
+    return np.asarray(-likelihood.sum(0))
+
+
 def _check(outputs: NDArray[Any], targets: NDArray[Any]) -> None:
     if len(outputs) != len(targets) or not len(targets):
         raise ValueError(
             f"{len(outputs)} outputs for {len(targets)} targets; one each is needed, and at least one"
         )
+    _refuse_broken(outputs, "pictures")
+
+
+def _refuse_broken(outputs: NDArray[Any], things: str) -> None:
     broken = len(outputs) - int(np.isfinite(outputs.reshape(len(outputs), -1)).all(1).sum())
     if broken:
         raise Diverged(
-            f"The network's answer is not a number for {broken} of {len(outputs)} pictures.",
+            f"The network's answer is not a number for {broken} of {len(outputs)} {things}.",
             "Train with a smaller --lr or with --clip 1, and look for NaN in the files if they hold floats.",
         )
 
@@ -237,6 +376,16 @@ def _mean_of_proportions(parts: list[tuple[float, Interval]]) -> tuple[float, In
 def _around(mean: float, values: NDArray[np.float64]) -> Interval:
     half = Z * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
     return max(0.0, mean - half), mean + half
+
+
+def _around_ratio(ratio: float, losses: NDArray[np.float64], steps: NDArray[np.float64]) -> Interval:
+    """Bound total loss over total steps, the sequences drawn at random (Cochran 1977, section 2.11)."""
+    n = len(losses)
+    if n < 2:
+        return ratio, ratio
+    spread = float(np.square(losses - ratio * steps).sum()) * n / (n - 1)
+    half = Z * spread**0.5 / float(steps.sum())
+    return max(0.0, ratio - half), ratio + half
 
 
 def _bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[dict[str, Any]]:
