@@ -275,8 +275,9 @@ def stepped(answers: NDArray[Any], truths: NDArray[Any], kind: str) -> Stepped:
     at least.   kind: see :class:`Stepped`.   A probability counts as no nearer to 0 or 1 than 6e-8, where
     float32 ends.   Raises Diverged where an answer that is scored is not a number.
 
-    >>> stepped(np.array([[[0.5, 0.5, 0.9]]]), np.array([[[1.0, 0.0, np.nan]]]), "binary").loss / np.log(2)
-    1.0
+    >>> scores = stepped(np.array([[[0.5, 0.5, 0.9]]]), np.array([[[1.0, 0.0, np.nan]]]), "binary")
+    >>> scores.steps, round(scores.loss, 4)
+    (2, 0.6931)
     """
     if answers.shape != truths.shape or not len(answers):
         raise ValueError(f"answers {answers.shape} for truths {truths.shape}; the same is needed, N >= 1")
