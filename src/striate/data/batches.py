@@ -19,14 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from striate.data import draws, transform
+from striate.data.augment import Augment
+from striate.data.preprocess import Preprocess
+from striate.data.sequence import Sequences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from striate.data.augment import Augment
-    from striate.data.preprocess import Preprocess
+    from striate.data.sequence_augment import SequenceAugment
 
 # A sample that is drawn again in the same epoch gets draws of its own: its number plus this, each time.
 AGAIN = 1 << 40
@@ -36,7 +38,7 @@ AGAIN = 1 << 40
 class Batch:
     """What one step trains on.
 
-    inputs: (N, C, H, H) float32, normalised, channels last in memory.   targets: (N,) class (int64) or
+    inputs: (N, C, H, H) float32, normalised, channels last in memory, or sequences (N, C, L).   targets: (N,) class (int64) or
     number (float32).   partners, share: (N,) the other picture's target, and the weight of ``targets``
     (that of ``partners`` is 1 - share); None where nothing is mixed.   index: (N,) rows of the pixels.
     """
@@ -56,7 +58,7 @@ class Batch:
 class Batches:
     """All batches of a training.
 
-    pixels: (M, H, H, C) uint8, uint16 or float32, memory-mapped or not.   targets: (M,) class or number.
+    pixels: (M, H, H, C) uint8, uint16 or float32, or sequences (M, L, C'), memory-mapped or not.   targets: (M,) class or number.
     rows: the pixels' rows to train on.   weights: one a row of ``rows``: how often it is drawn, with
     replacement; without them every row comes once an epoch.   steps: batches an epoch, at least 1; an
     incomplete last batch is left out unless it is the only one.
@@ -68,11 +70,11 @@ class Batches:
         pixels: NDArray[Any],
         targets: NDArray[Any],
         rows: NDArray[Any],
-        preprocess: Preprocess,
+        preprocess: Preprocess | Sequences,
         *,
         batch: int,
         seed: int,
-        augment: Augment,
+        augment: Augment | SequenceAugment,
         weights: NDArray[Any] | None = None,
         device: str | torch.device = "cpu",
         resident: bool | None = None,
@@ -94,6 +96,12 @@ class Batches:
         step: 0 <= step < steps.
         """
         index, samples = (part[step * self.batch : (step + 1) * self.batch] for part in self._order(epoch))
+        if isinstance(self.preprocess, Sequences):
+            x = _channels_first(_gathered(self._source, index, self.device))
+            if not isinstance(self.augment, Augment):
+                x = self.augment.apply(x, self.seed, epoch, samples, self.preprocess)
+            return Batch(self.preprocess.tensor(x), self._targets(index), None, None, index)
+        assert isinstance(self.augment, Augment)
         mixes = bool(self.augment.mixup or self.augment.cutmix)
         # A second set of columns is for the partner's own augmentation.
         columns = len(transform.COLUMNS)
@@ -128,6 +136,8 @@ class Batches:
         return 1 - first if epoch % 2 else first
 
     def _augmented(self, index: NDArray[np.intp], own: transform.Draws) -> Tensor:
+        assert isinstance(self.augment, Augment)
+        assert isinstance(self.preprocess, Preprocess)
         x = _gathered(self._source, index, self.device)
         return transform.augmented(x, own, self.augment, self.preprocess)
 
@@ -165,14 +175,23 @@ def ahead(make: Callable[[int], Batch], positions: Iterable[int], workers: int) 
 def plain(
     pixels: NDArray[Any],
     rows: NDArray[Any],
-    preprocess: Preprocess,
+    preprocess: Preprocess | Sequences,
     batch: int,
     device: str | torch.device = "cpu",
 ) -> Iterator[Tensor]:
-    """Yield the pictures of ``rows`` in order, normalised and otherwise as they are: (N, C, H, H) float32."""
+    """Yield ``rows`` in order, normalised and otherwise as they are: (N, C, H, H) or (N, C, L) float32."""
     for start in range(0, len(rows), batch):
         x = _gathered(pixels, rows[start : start + batch], torch.device(device))
-        yield preprocess.tensor(x.permute(0, 3, 1, 2)).contiguous(memory_format=torch.channels_last)
+        yield laid(preprocess.tensor(_channels_first(x)), torch.channels_last)
+
+
+def laid(x: Tensor, layout: torch.memory_format) -> Tensor:
+    """Lay pictures in memory as asked; what is no batch of pictures has one layout only."""
+    return x.contiguous(memory_format=layout if x.dim() == 4 else torch.contiguous_format)
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return x.movedim(-1, 1)
 
 
 def fits(pixels: NDArray[Any], device: torch.device) -> bool:

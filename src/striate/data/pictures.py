@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from striate.data.preprocess import Preprocess
+    from striate.data.sequence import Sequences
     from striate.data.sources import Source
 
 MOST_VALUES = 2**26  # that percentiles are taken of
@@ -51,7 +52,7 @@ class Pictures:
 def prepare(
     source: Source,
     survey: Survey,
-    preprocess: Preprocess,
+    preprocess: Preprocess | Sequences,
     *,
     val: float | None,
     test: float | None,

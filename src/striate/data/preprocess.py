@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
+from striate.data.sequence import Sequences
 from striate.errors import RunError
 
 if TYPE_CHECKING:
@@ -45,6 +46,22 @@ class Preprocess:
     def enough(self) -> int:
         """The shorter side that a decoded picture must have; 0 is all that the file holds."""
         return self.size if self.decode == "scaled" else 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """What the network is given, without the batch: (C, H, W)."""
+        return self.channels, self.size, self.size
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """The shape of a stored picture: (H, W, C)."""
+        return self.size, self.size, self.channels
+
+    @property
+    def decides(self) -> list[Any]:
+        """Everything that decides what is stored."""
+        how = [self.channels, self.size, self.fit, self.interpolation, self.dtype]
+        return how + ["scaled"] * (self.decode == "scaled")
 
     def pixels(self, picture: np.ndarray) -> np.ndarray:
         """Fit a decoded picture (H, W, channels) into (size, size, channels), antialiased, same dtype."""
@@ -101,11 +118,11 @@ class Preprocess:
         return asdict(self)
 
 
-def from_json(values: dict[str, Any]) -> Preprocess:
-    """Read back :meth:`Preprocess.json`. Raises RunError for a key that this version does not know."""
+def from_json(values: dict[str, Any]) -> Preprocess | Sequences:
+    """Read back what ``json()`` of either gave. Raises RunError for a key that this version does not know."""
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     try:
-        return Preprocess(**plain)
+        return Sequences(**plain) if "modality" in plain else Preprocess(**plain)
     except TypeError as error:
         raise RunError(
             f"run.json: unknown preprocessing ({error}).", "The run is damaged or from a newer version."

@@ -25,6 +25,9 @@ SPLITS = {
 }  # fmt: skip
 
 
+NOUNS = {"pictures": "pictures", "sound": "recordings", "symbols": "sequences", "series": "sequences"}
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One picture: its name as the user knows it, what it shows, and what the data says of its split."""
@@ -40,8 +43,10 @@ class Source:
     """All samples of a data set, in a fixed order, and a thread-safe way to read one.
 
     classes: every class name, in order, empty classes included; () for regression.
-    read(i): the file's bytes, or an array (H, W) or (H, W, C) where the data set is made of arrays.
+    read(i): the file's bytes, or an array (H, W) or (H, W, C) where the data set is made of arrays. Of a
+    series it is an array (n, C), of symbols the text as bytes.
     It raises DataError for a file that is gone or damaged.
+    modality: "pictures", "sound", "symbols" or "series".   alphabet: the letters of symbols, in order.
     """
 
     name: str
@@ -49,6 +54,13 @@ class Source:
     samples: tuple[Sample, ...]
     classes: tuple[str, ...]
     read: Callable[[int], bytes | NDArray[Any]]
+    modality: str = "pictures"
+    alphabet: str = ""
+
+    @property
+    def noun(self) -> str:
+        """What a person calls its samples."""
+        return NOUNS[self.modality]
 
 
 def open_source(

@@ -20,8 +20,9 @@ from PIL import Image
 
 from striate import files
 from striate.data import cache as disk
-from striate.data import decode
+from striate.data import decode, sequence
 from striate.data.decode import Unreadable
+from striate.data.sequence import Sequences
 from striate.data.survey import CHUNK, Survey, in_parallel, nothing_readable, read, survey
 from striate.errors import DataError, StriateError
 from striate.events import Emit, Warned, Working, ignore
@@ -40,14 +41,16 @@ __all__ = ["Store", "Survey", "build", "survey", "thumb"]
 VERSION = 1  # of the cached form: raise it when the same file would now give other pixels
 THUMB = 32
 CHUNK_BYTES = 2**24
+NOTHING = np.zeros((THUMB, THUMB), np.uint8)  # in place of a thumbnail where there is no picture
 
 
 @dataclass(frozen=True)
 class Store:
     """Decoded pictures.
 
-    pixels: (M, size, size, C), in memory or a map of a file.   rows: (M,) index into source.samples.
-    unreadable: index -> reason, of all files that are left out.   thumbs: (M, 32, 32) uint8 grey, squashed.
+    pixels: (M, size, size, C), of sequences (M, L, C'), in memory or a map of a file.
+    rows: (M,) index into source.samples.   unreadable: index -> reason, of all files that are left out.
+    thumbs: (M, 32, 32) uint8 grey, squashed; black for sequences.
     """
 
     pixels: NDArray[Any]
@@ -57,7 +60,7 @@ class Store:
 
 
 def build(
-    source: Source, survey: Survey, preprocess: Preprocess, *, cache: bool = True, emit: Emit = ignore
+    source: Source, survey: Survey, preprocess: Preprocess | Sequences, *, cache: bool = True, emit: Emit = ignore
 ) -> Store:
     """Decode the surveyed pictures to what ``preprocess`` says, or take them from the cache.
 
@@ -102,17 +105,17 @@ def _built(work: _Work, *, cache: bool) -> Store:
 class _Work:
     """One build: which pictures to decode, and to what."""
 
-    def __init__(self, source: Source, survey: Survey, preprocess: Preprocess, emit: Emit) -> None:
+    def __init__(self, source: Source, survey: Survey, preprocess: Preprocess | Sequences, emit: Emit) -> None:
         self.source, self.survey, self.preprocess, self.emit = source, survey, preprocess, emit
         self.unreadable = dict(survey.unreadable)
         self.todo = [i for i in range(len(source.samples)) if i not in survey.unreadable]
-        self.shape = (len(self.todo), preprocess.size, preprocess.size, preprocess.channels)
+        self.shape = (len(self.todo), *preprocess.stored)
         self.bytes = int(np.prod(self.shape)) * np.dtype(preprocess.dtype).itemsize
         self.lock: Path | None = None
 
     def is_plain(self) -> bool:
         """Whether decoding is a copy: arrays that have the right size already."""
-        fits = (self.survey.sizes == self.preprocess.size).all()
+        fits = (self.survey.sizes == self.preprocess.stored[0]).all()
         try:
             return bool(fits) and isinstance(read(self.source, self.todo[0]), np.ndarray)
         except Unreadable:  # it went since the survey; decode counts it among the others
@@ -120,10 +123,7 @@ class _Work:
 
     def key(self) -> str:
         """Name the result by everything that decides it."""
-        p = self.preprocess
-        versions = [VERSION, PIL.__version__, simplejpeg.__version__]
-        how = [versions, p.channels, p.size, p.fit, p.interpolation, p.dtype]
-        how += ["scaled"] * (p.decode == "scaled")
+        how = [[VERSION, PIL.__version__, simplejpeg.__version__], *self.preprocess.decides]
         described = json.dumps([how, self.survey.digests, sorted(self.survey.unreadable)])
         return files.digest(described.encode())
 
@@ -165,16 +165,18 @@ class _Work:
             try:
                 data = self.survey.read(self.source, i)
                 p = self.preprocess
+                if isinstance(p, Sequences):
+                    return p.pixels(sequence.decode(data, p)), NOTHING
                 picture = decode.decode(data, p.channels, p.dtype, p.enough)
             except Unreadable as error:
                 return error.reason
             tiny = picture.shape == (THUMB, THUMB, 3) and picture.dtype == np.uint8
-            return self.preprocess.pixels(picture), picture if tiny else thumb(picture)
+            return p.pixels(picture), picture if tiny else thumb(picture)
 
         rows, small = [], [np.empty((0, THUMB, THUMB), np.uint8)]
         chunk = max(1, min(CHUNK, CHUNK_BYTES * len(self.todo) // max(1, self.bytes)))
         done = iter(self.todo)
-        for results in in_parallel(one, self.todo, chunk, "reading pictures", self._tell):
+        for results in in_parallel(one, self.todo, chunk, f"reading {self.source.noun}", self._tell):
             made = []
             for result, i in zip(results, done, strict=False):
                 if isinstance(result, str):

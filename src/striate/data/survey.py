@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from striate import files
-from striate.data import cache, decode
+from striate.data import cache, decode, sequence
 from striate.data.decode import Header, Unreadable
 from striate.errors import DataError, StriateError
 from striate.events import Emit, Working, ignore
@@ -96,6 +96,7 @@ def survey(source: Source, emit: Emit = ignore) -> Survey:
     Raises DataError where not one of them is a picture.
     """
     room = min(KEPT_BYTES, cache.free_memory() // 8)
+    pictures = source.modality == "pictures"
 
     def look(i: int) -> tuple[str, Header | str, bytes]:
         try:
@@ -108,7 +109,8 @@ def survey(source: Source, emit: Emit = ignore) -> Survey:
             else (data,)
         )
         try:
-            return files.digest(*parts), decode.header(data), b"" if isinstance(data, np.ndarray) else data
+            header = decode.header(data) if pictures else sequence.header(data, source.modality)
+            return files.digest(*parts), header, b"" if isinstance(data, np.ndarray) else data
         except Unreadable as error:
             return files.digest(*parts), error.reason, b""
 
@@ -116,7 +118,7 @@ def survey(source: Source, emit: Emit = ignore) -> Survey:
     headers: list[Header | None] = []
     unreadable: dict[int, str] = {}
     kept: dict[int, bytes] = {}
-    for found in in_parallel(look, range(len(source.samples)), CHUNK, "checking pictures", emit):
+    for found in in_parallel(look, range(len(source.samples)), CHUNK, f"checking {source.noun}", emit):
         for digest, what, data in found:
             room -= len(data)
             if data and room >= 0:
@@ -125,7 +127,8 @@ def survey(source: Source, emit: Emit = ignore) -> Survey:
                 unreadable[len(digests)] = what
             headers.append(None if isinstance(what, str) else what)
             digests.append(digest)
-    _refuse_other_channels(headers, unreadable)
+    if source.modality != "sound":  # which is mixed to one channel
+        _refuse_other_channels(headers, unreadable, source.noun, mixes={1, 3} if pictures else set())
     if len(unreadable) == len(headers):
         raise nothing_readable(source, unreadable)
     return Survey(digests, headers, dict(sorted(unreadable.items())), kept)
@@ -183,25 +186,27 @@ def in_parallel(
             done += len(results)
             if done == len(todo) or time.monotonic() - told > 0.1:
                 told = time.monotonic()
-                emit(Working(what, done, len(todo), "pictures"))
+                emit(Working(what, done, len(todo), what.rsplit(" ", 1)[-1]))
             yield results
 
 
-def _refuse_other_channels(headers: list[Header | None], unreadable: dict[int, str]) -> None:
+def _refuse_other_channels(
+    headers: list[Header | None], unreadable: dict[int, str], noun: str, mixes: set[int]
+) -> None:
     """Grey and colour go together; other numbers of channels do not mix: most files decide."""
-    kinds = [h if h is None else 3 if h.channels in {1, 3} else h.channels for h in headers]
+    kinds = [h if h is None else 3 if h.channels in mixes else h.channels for h in headers]
     counts = Counter(kind for kind in kinds if kind is not None)
     most = max(counts, key=lambda kind: counts[kind], default=None)
     for i, (kind, header) in enumerate(zip(kinds, headers, strict=True)):
         if kind != most and header is not None:
-            expected = "1 or 3" if most == 3 else str(most)
-            unreadable[i] = f"{header.channels} channels, where most pictures have {expected}"
+            expected = "1 or 3" if most == 3 and mixes else str(most)
+            unreadable[i] = f"{header.channels} channels, where most {noun} have {expected}"
 
 
 def nothing_readable(source: Source, unreadable: dict[int, str]) -> DataError:
     """Say that not one file of many is a picture."""
     first, reason = next(iter(sorted(unreadable.items())))
     return DataError(
-        f"{source.name}: none of the {len(source.samples)} files can be read as a picture.",
+        f"{source.name}: none of the {len(source.samples)} files can be read as {source.noun}.",
         f"The first is {source.samples[first].name}: {reason}.",
     )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from striate.errors import ModelError
 from striate.explain.layers import answer, batches, chosen, follow, named, still
+from striate.ops.sequence import lengths, true_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +52,8 @@ def smoothgrad(
     """Give the mean gradient over noisy copies of the input, which is less speckled than one gradient.
 
     model, x, target, Returns, Raises: as :func:`saliency`; the class is the one without noise.
-    samples: copies.   noise: standard deviation as a part of each picture's range.
+    samples: copies.   noise: standard deviation as a part of each picture's range; the padding behind a
+    sequence (N, C, L) stays zero, as noise there would make it longer.
     seed: of the noise; every picture gets the same, so that a map does not depend on the others in a batch.
     Source: Smilkov et al. 2017, section 3; the paper takes noise of 0.1 to 0.2 and up to 50 samples.
     """
@@ -59,6 +61,8 @@ def smoothgrad(
     drawn = torch.randn((samples, *x.shape[1:]), generator=torch.Generator().manual_seed(seed)).to(x)
     flat = x.detach().flatten(1)
     spread = (noise * (flat.amax(1) - flat.amin(1))).view(-1, *(1,) * (x.dim() - 1))
+    if x.dim() == 3:
+        spread = spread * true_steps(lengths(x), x.shape[2])
     return averaged(model, x, index, lambda rows, k: x[rows] + spread[rows] * drawn[k], samples)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from striate import taps
 from striate.errors import ModelError, did_you_mean
@@ -83,16 +84,17 @@ def follow(
 ) -> object:
     """Run a network in evaluation and show the output of each layer to ``use``, in the order of the calls.
 
-    A layer is a module that calls no other and puts out one tensor (N, ...). What ``use`` returns takes the
-    place of the output; a layer's output may be changed afterwards by an in-place operation, so whoever
+    A layer is a module that calls no other and puts out one tensor (N, ...); what makes its weights, as
+    weight norm does, is none. What ``use`` returns takes the place of the output; a layer's output may be changed afterwards by an in-place operation, so whoever
     keeps one keeps a clone, and whoever asks for its gradient returns the clone.
     blocks: also modules that call others, each after what is in it.
     """
     counts: dict[str, int] = {}
 
     def leave(call: taps.Call) -> None:
-        shown = blocks or next(call.module.children(), None) is None
-        if shown and call.error is None and isinstance(call.result, Tensor) and len(call.result) == len(x):
+        if "parametrizations" in call.name.split("."):
+            return
+        if (blocks or is_leaf(call.module)) and call.error is None and isinstance(call.result, Tensor) and len(call.result) == len(x):
             counts[call.name] = counts.get(call.name, 0) + 1
             again = f"#{counts[call.name]}" if counts[call.name] > 1 else ""
             put = use(call.name + again, call.module, call.result)
@@ -100,6 +102,11 @@ def follow(
 
     with still(model), taps.calls(model, lambda _: None, leave):
         return model(x)
+
+
+def is_leaf(module: nn.Module) -> bool:
+    """Whether a module calls no other; what makes its weights does not count."""
+    return parametrize.is_parametrized(module) or next(module.children(), None) is None
 
 
 def batches(x: Tensor | Iterable[Tensor], size: int = 64) -> Iterator[Tensor]:

@@ -13,6 +13,7 @@ from striate.errors import ModelError
 from striate.explain.gradients import classes, differentiable
 from striate.explain.layers import answer, batches, chosen
 from striate.explain.partial import Partial
+from striate.ops.sequence import lengths, mean_over_time
 from striate.runs.forward import computing
 from striate.runs.fused import BOUND, fused
 
@@ -46,7 +47,8 @@ def occlusion(
     target: a class, one for each picture, or None for the network's own.
     window: pixels, one number or one for each axis; None is a quarter of each side.
     stride: from window to window, at most the window; None is a quarter of the window.
-    fill: "mean", which is each channel's mean over the picture, or a number in the units of x.
+    fill: "mean", which is each channel's mean over the picture, or a number in the units of x. The padding
+    behind a sequence (N, C, L) is neither part of that mean nor hidden, so that none gets longer.
     precision: float32, or bfloat16 where the processor has matrix units for it.   batch: pictures in a pass.
     Windows begin at the first pixel; where the last one would leave the picture it is cut off, as in captum.
     Returns: (N, 1, H, W) or (N, 1, L), positive where hiding costs score, in units of score.
@@ -70,12 +72,14 @@ def occlusion(
             ]
         )
         blank = means(pictures) if fill == "mean" else torch.full_like(means(pictures), fill)
+        ends = lengths(pictures).tolist() if x.dim() == 3 else None
         for first in range(0, len(shown), batch):
             some = shown[first : first + batch]
             rows = [row for row, _ in some]
             scenes = pictures[rows]
             for scene, (row, span) in zip(scenes, some, strict=True):
-                scene[(slice(None), *span)] = blank[row]
+                hidden = span if ends is None else (slice(span[0].start, min(span[0].stop, ends[row])),)
+                scene[(slice(None), *hidden)] = blank[row]
             falls = whole[rows] - chosen(run(scenes, rows, [span for _, span in some]), index[rows])
             for (row, span), fall in zip(some, falls.to(found).tolist(), strict=True):
                 found[row][span] += fall
@@ -83,7 +87,9 @@ def occlusion(
 
 
 def means(x: Tensor) -> Tensor:
-    """Give each picture's mean in each channel, (N, C, 1, 1) or (N, C, 1)."""
+    """Give each picture's mean in each channel, (N, C, 1, 1), or (N, C, 1) over a sequence's true steps."""
+    if x.dim() == 3:
+        return mean_over_time(x, lengths(x))[..., None]
     return x.mean(tuple(range(2, x.dim())), keepdim=True)
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from striate.errors import ModelError
-from striate.explain.layers import layers
+from striate import taps
+from striate.explain.layers import is_leaf, still
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,8 +84,16 @@ def sanity(
 
 def weighted(model: nn.Module, x: Tensor) -> list[str]:
     """Name the modules with weights in the order of their calls. Raises ModelError where there are none."""
-    called = dict.fromkeys(layer.name.split("#")[0] for layer in layers(model, x))
-    found = [name for name in called if next(model.get_submodule(name).parameters(), None) is not None]
+    called: dict[str, None] = {}
+
+    def note(call: taps.Call) -> None:
+        inner = "parametrizations" in call.name.split(".")  # those are counted to the layer that they serve
+        if not inner and is_leaf(call.module) and next(call.module.parameters(), None) is not None:
+            called[call.name] = None
+
+    with torch.no_grad(), still(model), taps.calls(model, lambda _: None, note):
+        model(x[:1])
+    found = list(called)
     if not found:
         raise ModelError("The network has no layer with weights that could be randomised.", "Give another.")
     return found
@@ -97,7 +106,9 @@ def randomised(model: nn.Module, names: list[str] | None, seed: int) -> nn.Modul
     """
     with torch.inference_mode(False):  # there the copies could have no gradients
         copied = copy.deepcopy(model)
-    chosen = None if names is None else {id(copied.get_submodule(name)) for name in names}
+    chosen = None
+    if names is not None:
+        chosen = {id(part) for name in names for part in copied.get_submodule(name).modules()}
     with torch.no_grad():
         for number, module in enumerate(copied.modules()):
             if chosen is None or id(module) in chosen:

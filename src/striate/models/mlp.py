@@ -6,14 +6,22 @@ Input: any picture, flattened.  Source: LeCun, Bottou, Bengio and Haffner 1998, 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from torch import nn
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def mlp(
-    classes: int = 10, channels: int = 1, size: int = 28, widths: tuple[int, ...] = (300, 100)
+    classes: int = 10,
+    channels: int = 1,
+    size: int = 28,
+    widths: tuple[int, ...] = (300, 100),
+    nonlinearity: Callable[[], nn.Module] = nn.ReLU,
 ) -> nn.Module:
-    """Build a perceptron with ReLU between its layers.
+    """Build a perceptron with a nonlinearity between its layers.
 
     Takes (N, channels, size, size), gives (N, classes).
 
@@ -24,5 +32,5 @@ def mlp(
     layers: list[nn.Module] = [nn.Flatten()]
     sizes = (channels * size * size, *widths, classes)
     for before, after in pairwise(sizes):
-        layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
+        layers += [nn.Linear(before, after), nonlinearity()]
     return nn.Sequential(*layers[:-1])

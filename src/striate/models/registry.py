@@ -17,6 +17,7 @@ from torch import nn
 from striate.errors import ModelError, did_you_mean
 from striate.models import hub
 from striate.models.alexnet import alexnet, alexnet_2012, alexnet_one_tower
+from striate.models.autoencoder import autoencoder, autoencoder_conv
 from striate.models.bn_inception import bn_inception
 from striate.models.convnetjs import convnetjs, convnetjs_mnist
 from striate.models.densenet import densenet40, densenet121
@@ -38,15 +39,21 @@ Builder = Callable[..., nn.Module]
 class Known:
     """A network of ours: its builder, and the paper that it is from.
 
-    input: what it was made for, (C, H, W), and classes likewise: the builder's default.
+    input: what it was made for, (C, H, W), and classes likewise: the builder's default. None is an
+    autoencoder, which gives its input's shape.
     year: when the paper was first public.
     """
 
     builder: Builder
     input: tuple[int, int, int]
-    classes: int
+    classes: int | None
     year: int
     paper: str
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """What it gives for one input."""
+        return self.input if self.classes is None else (self.classes,)
 
 
 GRADIENT = "LeCun, Bottou, Bengio and Haffner: Gradient-based learning applied to document recognition"
@@ -64,8 +71,12 @@ DENSE = "Huang, Liu, van der Maaten and Weinberger: Densely connected convolutio
 CONVNETJS = "Karpathy: ConvNetJS, deep learning in your browser"
 NINETY_FOUR = "Jordan: 94% on CIFAR-10 in 3.29 seconds on a single GPU"
 STRATEGIES = "LeCun: Generalization and network design strategies"
+REDUCING = "Hinton and Salakhutdinov: Reducing the dimensionality of data with neural networks"
+LANDSCAPE = "Baldi and Hornik: Neural networks and principal component analysis"
+STACKED = "Masci, Meier, Ciresan and Schmidhuber: Stacked convolutional auto-encoders"
 
 GREY24, GREY28, COLOUR32 = (1, 24, 24), (1, 28, 28), (3, 32, 32)
+COLOUR64 = (3, 64, 64)
 COLOUR224, COLOUR227, COLOUR299 = (3, 224, 224), (3, 227, 227), (3, 299, 299)
 
 MODELS: dict[str, Known] = {
@@ -129,9 +140,20 @@ MODELS: dict[str, Known] = {
     "convnetjs_mnist": Known(convnetjs_mnist, GREY24, 10, 2013, CONVNETJS),
     "fastnet": Known(fastnet, COLOUR32, 10, 2024, NINETY_FOUR),
     "unshared": Known(unshared, COLOUR32, 10, 1989, STRATEGIES),
+    "mlp_sigmoid": Known(
+        partial(mlp, widths=(500, 500, 2000), nonlinearity=nn.Sigmoid), GREY28, 10, 2006, REDUCING
+    ),
+    "autoencoder": Known(autoencoder, GREY28, None, 2006, REDUCING),
+    "autoencoder_relu": Known(partial(autoencoder, nonlinearity=nn.ReLU), GREY28, None, 2006, REDUCING),
+    "autoencoder_linear": Known(
+        partial(autoencoder, widths=(30,), nonlinearity=None), GREY28, None, 1989, LANDSCAPE
+    ),
+    "autoencoder_conv": Known(autoencoder_conv, COLOUR64, None, 2011, STACKED),
 }
 
-WIDTHS = re.compile(r"mlp(-[1-9]\d{0,6})+")  # mlp-300-100: a perceptron with these hidden widths
+# These take widths after their names: mlp-300-100 is a perceptron with such hidden layers, autoencoder-500-30
+# codes 30 numbers behind a layer of 500.
+WIDTHS = re.compile(r"(mlp|mlp_sigmoid|autoencoder(?:_relu|_linear|_conv)?)((?:-[1-9]\d{0,6})+)")
 
 # How a user gives what a builder may ask for.
 GIVEN_BY = {"classes": "--classes N", "channels": "--input CxHxW", "size": "--input CxHxW"}
@@ -182,14 +204,14 @@ def is_ours(model: str) -> bool:
 
 
 def known(name: str) -> Known | None:
-    """Give what is known of a network of ours, ``mlp-WIDTH-...`` of any widths included; else None.
+    """Give what is known of a network of ours, those of any widths (``mlp-300-100``) included; else None.
 
     >>> known("mlp-100").builder(classes=26, channels=1, size=16)[1]
     Linear(in_features=256, out_features=100, bias=True)
     """
-    if WIDTHS.fullmatch(name):
-        widths = tuple(map(int, name.split("-")[1:]))
-        return dataclasses.replace(MODELS["mlp"], builder=partial(mlp, widths=widths))
+    if found := WIDTHS.fullmatch(name):
+        base, widths = MODELS[found[1]], tuple(map(int, found[2].split("-")[1:]))
+        return dataclasses.replace(base, builder=partial(base.builder, widths=widths))
     return MODELS.get(name)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from striate.data.preprocess import Preprocess
+    from striate.data.sequence import Sequences
 
 
 def computing(precision: str, device: str) -> torch.autocast | contextlib.nullcontext[None]:
@@ -29,7 +30,7 @@ def outputs(
     model: nn.Module,
     pixels: NDArray[Any],
     rows: NDArray[Any],
-    preprocess: Preprocess,
+    preprocess: Preprocess | Sequences,
     *,
     precision: str,
     device: str,
@@ -38,8 +39,8 @@ def outputs(
 ) -> Tensor:
     """Give the network's outputs for some rows of the pixels, in their order.
 
-    pixels: (M, size, size, C) raw.   tta: the recipe's; flip averages over a picture and its mirror image.
-    Returns: (len(rows), outputs) float32, on the CPU.
+    pixels: (M, size, size, C) or (M, L, C') raw.   tta: the recipe's; flip averages over a picture and its mirror image.
+    Returns: (len(rows), ...) float32, on the CPU.
     """
     was_training = model.training
     model.eval()

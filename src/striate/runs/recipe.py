@@ -32,8 +32,10 @@ class Recipe:
 
     data: str = "digits"
     """A folder, archive, IDX, npz or CSV file, or the name of a public data set."""
-    task: Literal["classification", "regression"] = "classification"
-    """What to predict: a class, or a number from a CSV's label column."""
+    label_pattern: str | None = None
+    """Labels from file names, such as {label}_{group}_{n}.wav; other fields serve --group and --test."""
+    task: Literal["classification", "regression", "next-step", "reconstruction"] = "classification"
+    """What to predict: a class, a number, what follows in a sequence, or the input itself from a code."""
     model: str | None = None
     """A name of striate models, mlp-300-100 for other widths, or yours as package.module:name."""
     stem: Literal["standard", "small"] | None = None
@@ -50,6 +52,10 @@ class Recipe:
     """Side of the pictures in the first 60 % of the steps, fewer pixels for a rough start; 0 is size."""
     fit: Literal["crop", "pad", "squash"] | None = None
     """How a picture becomes square: cut the longer side, add borders, or change its proportions."""
+    length: Annotated[float, Gt(0)] | None = None
+    """What is seen of a sequence: seconds of a sound, else steps; longer is cut, shorter is padded."""
+    rate: Annotated[int, Ge(100), Le(384_000)] | None = None
+    """Samples a second that sounds are brought to."""
     decode: Literal["whole", "scaled"] = "whole"
     """Large JPEG files: whole, or to fewer pixels at once, which is faster and not quite the same."""
     epochs: Annotated[int, Ge(1)] | None = None
@@ -81,6 +87,12 @@ class Recipe:
     """For uneven classes: weigh the loss, or draw rare classes more often."""
     ema: Annotated[float, Ge(0), Lt(1)] | None = None
     """Decay of a running average of the weights, which is what is kept; 0 is off."""
+    loss: Literal["squared", "cross-entropy"] | None = None
+    """Of a reconstruction: squared error, or cross-entropy of values from 0 to 1."""
+    corrupt: str = "off"
+    """Damage that a reconstruction has to undo: noise=0.5 or mask=0.25, of values from 0 to 1."""
+    pretrain: Annotated[int, Ge(0)] = 0
+    """Passes in which each layer alone first learns to reconstruct the one before it; 0 is off."""
     init: Annotated[str, "default|xavier_uniform|xavier_normal|he_uniform|he_normal|zeros|normal:STD"] = (
         "default"
     )
@@ -95,8 +107,8 @@ class Recipe:
     """off, light, strong, or a list such as flip,crop=0.35,rotate=10."""
     val: Share | None = None
     """Share of the pictures kept for validation; 0 trains on everything."""
-    test: Share | None = None
-    """Share of the pictures kept for the final test, where the data brings no test split."""
+    test: Share | str | None = None
+    """Share of the pictures kept for the final test, or a rule on a field of --label-pattern: n<5."""
     group: str | None = None
     """CSV column or regular expression on file names: a group's pictures stay on one side of a split."""
     folds: Annotated[int, Ge(2)] | None = None

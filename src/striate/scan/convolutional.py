@@ -1,5 +1,5 @@
-"""A classifier made fully convolutional: the same numbers for a picture of the size it was trained on, and a
-map of answers for a larger one.
+"""A classifier made fully convolutional: the same numbers for a picture of the size it was trained on, or a
+sequence of its length, and a map of answers for a larger one.
 
 Source: Matan, Burges, LeCun and Denker 1992, Multi-digit recognition using a space displacement neural
 network; Sermanet et al. 2014, OverFeat, section 3.5; Long, Shelhamer and Darrell 2015, section 3.1.
@@ -8,6 +8,7 @@ network; Sermanet et al. 2014, OverFeat, section 3.5; Long, Shelhamer and Darrel
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,17 +16,24 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from striate.errors import ModelError
+from striate.ops import sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 RESHAPES = {"Flatten", "flatten", "view", "reshape", "squeeze"}
-AVERAGES = {"AdaptiveAvgPool2d", "adaptive_avg_pool2d", "mean"}
-MAXIMA = {"AdaptiveMaxPool2d", "adaptive_max_pool2d", "amax"}
-FIXED_POOLS = {"avg_pool2d", "max_pool2d"}
-SLIDING = (nn.Conv2d, nn.AvgPool2d, nn.MaxPool2d)
+REDUCTIONS = {"mean", "amax"}
+AVERAGES = {"AdaptiveAvgPool2d", "adaptive_avg_pool2d", "AdaptiveAvgPool1d", "adaptive_avg_pool1d", "mean"}
+MAXIMA = {"AdaptiveMaxPool2d", "adaptive_max_pool2d", "AdaptiveMaxPool1d", "adaptive_max_pool1d", "amax"}
+FIXED_POOLS = {
+    "avg_pool1d": nn.AvgPool1d, "max_pool1d": nn.MaxPool1d,
+    "avg_pool2d": nn.AvgPool2d, "max_pool2d": nn.MaxPool2d,
+}  # fmt: skip
+SLIDING = (nn.Conv1d, nn.Conv2d, nn.AvgPool1d, nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d)
 NEAR = 1e-4  # of the largest output: what rounding in another order may change
-FAR = 2**7 * 3 * 5 * 7  # pixels; a multiple of every total stride that networks have
+FAR = {1: 2**12 * 3 * 5 * 7, 2: 2**7 * 3 * 5 * 7}  # steps, pixels; multiples of every total stride there is
+
+Sliding = nn.Conv1d | nn.Conv2d | nn.AvgPool1d | nn.AvgPool2d | nn.MaxPool1d | nn.MaxPool2d
 
 
 class Windows(nn.Module):
@@ -36,18 +44,57 @@ class Windows(nn.Module):
         self.size = tuple(size)
 
     def forward(self, x: Tensor) -> Tensor:
-        high, wide = (n - k + 1 for n, k in zip(x.shape[2:], self.size, strict=True))
-        return F.unfold(x, self.size).view(len(x), -1, high, wide)
+        for axis, size in enumerate(self.size, 2):
+            x = x.unfold(axis, size, 1)
+        axes = len(self.size)
+        places = x.shape[2 : 2 + axes]
+        order = (0, 1, *range(2 + axes, 2 + 2 * axes), *range(2, 2 + axes))
+        return x.permute(order).reshape(len(x), -1, *places)
+
+
+class SlidingMean(nn.Module):
+    """Average over every ``size`` neighbouring steps, at a cost that does not depend on it.
+
+    (N, C, L) -> (N, C, L - size + 1), as differences of running sums.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = F.pad(x, (1, 0)).cumsum(2, dtype=torch.float64)
+        return ((total[..., self.size :] - total[..., : -self.size]) / self.size).to(x.dtype)
+
+
+class From(nn.Module):
+    """Leave out the first steps: the last step of every window is left. (N, C, L) -> (N, C, L - first)."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self.first = first
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., self.first :]
+
+
+OVER_TIME: dict[Any, Callable[[int], nn.Module]] = {
+    sequence.mean_over_time: SlidingMean,
+    sequence.max_over_time: lambda steps: nn.MaxPool1d(steps, 1),
+    sequence.last_step: lambda steps: From(steps - 1),
+}
 
 
 def fully_convolutional(model: nn.Module, x: Tensor) -> nn.Module:
     """Turn every layer that needs one size of picture into a convolution or a pooling of that size.
 
     A flattening and the dense layer behind it become a convolution over the whole map, later dense layers 1x1
-    convolutions, and pooling over everything becomes pooling over a fixed window with stride 1.
-    model: (N, C, H, W) -> (N, K); it stays as it is.   x: a picture of the size it was trained on.
-    Returns: a copy, in evaluation mode, that gives (N, K, H', W'); for x model's answers, as
-    (1, K, 1, 1).
+    convolutions, and pooling over everything becomes pooling over a fixed window with stride 1. What is taken
+    over a sequence's true steps (:mod:`striate.ops.sequence`) is taken over all: a window has no padding.
+    model: (N, C, H, W) -> (N, K) or (N, C, L) -> (N, K); it stays as it is.
+    x: a picture of the size it was trained on, or a sequence of that length without padding.
+    Returns: a copy, in evaluation mode, that gives (N, K, H', W') or (N, K, L'); for x model's answers, as
+    (1, K, 1, 1) or (1, K, 1).
     Raises ModelError that says what is in the way.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 6, 10)).eval()
@@ -56,14 +103,14 @@ def fully_convolutional(model: nn.Module, x: Tensor) -> nn.Module:
     (1, 10, 1, 13)
     """
     try:
-        form = fx.symbolic_trace(copy.deepcopy(model).eval())
+        form = _traced(copy.deepcopy(model).eval())
         with torch.inference_mode():
-            _Sizes(form).run(x[:1].repeat(2, 1, 1, 1))
+            _Sizes(form).run(torch.cat([x[:1]] * 2))
     except Exception as error:  # whatever a foreign network raises
         raise _refusal(f"torch.fx cannot follow it ({_line(error)})") from error
     for node in list(form.graph.nodes):
         if node.op.startswith("call"):
-            _rewrite(form, node)
+            _rewrite(form, node, x.dim() - 2)
     form.graph.eliminate_dead_code()
     form.delete_all_unused_submodules()
     form.recompile()
@@ -77,18 +124,32 @@ def total_stride(form: nn.Module, x: Tensor) -> tuple[int, int]:
 
     form: from :func:`fully_convolutional`, with its x.  Raises ModelError where larger pictures do not fit.
     """
-    shadow, shape = copy.deepcopy(form).to("meta"), x.shape
+    down, across = total_strides(form, x)
+    return down, across
+
+
+def total_strides(form: nn.Module, x: Tensor) -> tuple[int, ...]:
+    """Say the same along every axis: two of a picture, or the one of a sequence, in steps."""
+    shadow, places = copy.deepcopy(form).to("meta"), x.shape[2:]
+    more = FAR[len(places)]
     try:
         one, many = (
-            shadow.forward(torch.empty(1, shape[1], shape[2] + more, shape[3] + more, device="meta")).shape
-            for more in (0, FAR)
+            shadow.forward(torch.empty(1, x.shape[1], *(n + far for n in places), device="meta")).shape
+            for far in (0, more)
         )
     except Exception as error:  # branches that do not grow alike, or an operator without a shape
         raise _refusal(f"its parts do not grow alike ({_line(error)})") from error
-    grown = [many[axis] - one[axis] for axis in (2, 3)]
-    if any(n < 1 or FAR % n for n in grown):
+    grown = [large - small for small, large in zip(one[2:], many[2:], strict=True)]
+    if any(n < 1 or more % n for n in grown):
         raise _refusal("its map of answers does not grow evenly with the picture")
-    return FAR // grown[0], FAR // grown[1]
+    return tuple(more // n for n in grown)
+
+
+def _traced(model: nn.Module) -> fx.GraphModule:
+    """Follow a network's steps; what is taken over a sequence's true steps stays one step."""
+    tracer = fx.Tracer(autowrap_modules=(math, sequence))
+    graph = tracer.trace(model)
+    return fx.GraphModule(tracer.root, graph)
 
 
 class _Sizes(fx.Interpreter):
@@ -101,8 +162,8 @@ class _Sizes(fx.Interpreter):
         return value
 
 
-def _rewrite(form: fx.GraphModule, node: fx.Node) -> None:
-    """Put what slides in place of one step, where that step needs a fixed size."""
+def _rewrite(form: fx.GraphModule, node: fx.Node, axes: int) -> None:
+    """Put what slides in place of one step, where that step needs a fixed size. axes: of the input."""
     module = form.get_submodule(str(node.target)) if node.op == "call_module" else None
     name = type(module).__name__ if module is not None else _name(node)
     source = node.args[0] if node.args else node.kwargs.get("input")
@@ -111,20 +172,26 @@ def _rewrite(form: fx.GraphModule, node: fx.Node) -> None:
     given, made = source.meta["value"], node.meta["value"]
     if name in FIXED_POOLS:
         module = _as_module(node, name)
-    if name in RESHAPES:
-        _replace(form, node, source, _reshaped(name, given, made))
+    if name == "masked" and node.target is sequence.masked:
+        node.replace_all_uses_with(source)
+    elif node.target in OVER_TIME:
+        _replace(form, node, source, OVER_TIME[node.target](given[2]))
+    elif name in RESHAPES:
+        _replace(form, node, source, _reshaped(name, given, made, axes))
     elif name.startswith("Dropout"):  # so that a dense layer stands right behind the flattening
         node.replace_all_uses_with(source)
     elif name in AVERAGES | MAXIMA:
-        if name in {"mean", "amax"} and not _over_places(node):
-            raise _refusal(f"{name} is not over both axes of a picture")
-        _replace(form, node, source, _pooled(name, given, made))
+        if name in REDUCTIONS and not _over_places(node, axes):
+            raise _refusal(f"{name} is not over {'both axes of a picture' if axes == 2 else 'time'}")
+        _replace(form, node, source, _pooled(name, given, made, axes))
     elif isinstance(module, nn.Linear):
         if len(given) != 2:
             raise _refusal(f"the dense layer {node.target} is given {_words(given)}, not a vector")
         before = source.meta.get("flattens")
-        _replace(form, node, before or source, _dense(module, before.meta["value"] if before else given))
-    elif isinstance(module, nn.BatchNorm1d) and len(given) == 2:
+        _replace(
+            form, node, before or source, _dense(module, before.meta["value"] if before else given, axes)
+        )
+    elif isinstance(module, nn.BatchNorm1d) and len(given) == 2 and axes == 2:
         _replace(form, node, source, _norm(module))
     elif isinstance(module, SLIDING):
         _replace(form, node, source, _at_every_place(module, given))
@@ -141,21 +208,24 @@ def _replace(form: fx.GraphModule, node: fx.Node, source: fx.Node, module: nn.Mo
     node.replace_all_uses_with(new)
 
 
-def _reshaped(name: str, given: torch.Size, made: torch.Size) -> nn.Module:
+def _reshaped(name: str, given: torch.Size, made: torch.Size, axes: int) -> nn.Module:
     """Keep channels where they are: a vector of D numbers is a map of D channels from now on."""
     channels, places = given[1], given[2:]
     if made == given or (places.numel() == 1 and made[1:].numel() == channels == made[1]):
         return nn.Identity()
-    if len(given) != 4 or made[1:] != (channels * places.numel(),):
+    if len(places) != axes or made[1:] != (channels * places.numel(),):
         raise _refusal(f"{name} makes {_words(made)} of {_words(given)}")
     return Windows(places)
 
 
-def _dense(layer: nn.Linear, given: torch.Size) -> nn.Conv2d:
+def _dense(layer: nn.Linear, given: torch.Size, axes: int) -> nn.Module:
     """Give the convolution over a map (N, C, h, w), or over a vector (N, D), that a dense layer is."""
-    high, wide = given[2:] or (1, 1)
-    conv = nn.Conv2d(given[1], layer.out_features, (high, wide), bias=layer.bias is not None, device="meta")
-    conv.weight = nn.Parameter(layer.weight.detach().view(layer.out_features, given[1], high, wide))
+    size = tuple(given[2:]) or (1,) * axes
+    kind: Any = nn.Conv2d if axes == 2 else nn.Conv1d
+    conv: nn.Conv1d | nn.Conv2d = kind(
+        given[1], layer.out_features, size, bias=layer.bias is not None, device="meta"
+    )
+    conv.weight = nn.Parameter(layer.weight.detach().view(layer.out_features, given[1], *size))
     conv.bias = layer.bias
     return conv
 
@@ -167,43 +237,50 @@ def _norm(norm: nn.BatchNorm1d) -> nn.BatchNorm2d:
     return made
 
 
-def _pooled(name: str, given: torch.Size, made: torch.Size) -> nn.Module:
+def _pooled(name: str, given: torch.Size, made: torch.Size, axes: int) -> nn.Module:
     """Pool over a window of the size that was pooled over in training."""
-    sizes, counts = tuple(given[2:]), tuple(made[2:]) or (1, 1)
-    if len(given) != 4 or any(size % count for size, count in zip(sizes, counts, strict=True)):
+    sizes, counts = tuple(given[2:]), tuple(made[2:]) or (1,) * axes
+    if len(sizes) != axes or any(size % count for size, count in zip(sizes, counts, strict=True)):
         raise _refusal(f"{name} makes {_words(made)} of {_words(given)}")
-    kernel = [size // count for size, count in zip(sizes, counts, strict=True)]
-    stride = [1 if count == 1 else size for size, count in zip(kernel, counts, strict=True)]
-    kind = nn.MaxPool2d if name in MAXIMA else nn.AvgPool2d
-    return kind((kernel[0], kernel[1]), (stride[0], stride[1]))
-
-
-def _at_every_place(module: nn.Conv2d | nn.AvgPool2d | nn.MaxPool2d, given: torch.Size) -> nn.Module:
-    """Give a layer whose kernel covers its whole map stride 1: in training its stride never counted."""
-    stride = module.stride if isinstance(module.stride, tuple) else (module.stride,) * 2
-    shadow = copy.copy(module)
-    shadow.stride = (1, 1)
-    made = copy.deepcopy(shadow).to("meta")(torch.empty(given, device="meta"))
-    if isinstance(made, tuple) or stride == (1, 1):
-        return module
-    shadow.stride = tuple(1 if n == 1 else step for n, step in zip(made.shape[2:], stride, strict=True))
-    return shadow
-
-
-def _as_module(node: fx.Node, name: str) -> nn.AvgPool2d | nn.MaxPool2d:
-    """Give the module that a call of F.avg_pool2d or F.max_pool2d is; sizes that it computed are fixed."""
-    args, options = fx.node.map_arg((node.args[1:], node.kwargs), lambda one: one.meta["value"])
-    if len(args) > 4:  # behind them, function and module differ in their order
-        raise _refusal(f"a call of {name} gives its options without their names")
-    kind: Any = {"avg_pool2d": nn.AvgPool2d, "max_pool2d": nn.MaxPool2d}[name]
-    pool: nn.AvgPool2d | nn.MaxPool2d = kind(*args, **{k: v for k, v in options.items() if k != "input"})
+    kernel = tuple(size // count for size, count in zip(sizes, counts, strict=True))
+    stride = tuple(1 if count == 1 else size for size, count in zip(kernel, counts, strict=True))
+    if name in AVERAGES and axes == 1 and stride == (1,):
+        return SlidingMean(kernel[0])
+    kind: Any = FIXED_POOLS[f"{'max' if name in MAXIMA else 'avg'}_pool{axes}d"]
+    pool: nn.Module = kind(kernel, stride)
     return pool
 
 
-def _over_places(node: fx.Node) -> bool:
-    """Tell whether a mean or maximum is over the last two of four axes."""
+def _at_every_place(module: Sliding, given: torch.Size) -> nn.Module:
+    """Give a layer whose kernel covers its whole map stride 1: in training its stride never counted."""
+    once = (1,) * (len(given) - 2)
+    stride = module.stride if isinstance(module.stride, tuple) else (module.stride,) * len(once)
+    shadow: Any = copy.copy(module)
+    shadow.stride = once
+    made = copy.deepcopy(shadow).to("meta")(torch.empty(given, device="meta"))
+    if isinstance(made, tuple) or stride == once:
+        return module
+    shadow.stride = tuple(1 if n == 1 else step for n, step in zip(made.shape[2:], stride, strict=True))
+    return shadow  # type: ignore[no-any-return]
+
+
+def _as_module(node: fx.Node, name: str) -> Sliding:
+    """Give the module that a call of F.avg_pool2d or the like is; sizes that it computed are fixed."""
+    args, options = fx.node.map_arg((node.args[1:], node.kwargs), lambda one: one.meta["value"])
+    if len(args) > 4:  # behind them, function and module differ in their order
+        raise _refusal(f"a call of {name} gives its options without their names")
+    kind: Any = FIXED_POOLS[name]
+    pool: Sliding = kind(*args, **{k: v for k, v in options.items() if k != "input"})
+    return pool
+
+
+def _over_places(node: fx.Node, axes: int) -> bool:
+    """Tell whether a mean or maximum is over all axes behind the channels'."""
     dims = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
-    return isinstance(dims, (list, tuple)) and {int(str(d)) % 4 for d in dims} == {2, 3}
+    dims = dims if isinstance(dims, (list, tuple)) else [dims]
+    return all(isinstance(d, int) for d in dims) and (
+        {int(str(d)) % (axes + 2) for d in dims} == set(range(2, axes + 2))
+    )
 
 
 def _name(node: fx.Node) -> str:
@@ -224,8 +301,8 @@ def _check(model: nn.Module, form: nn.Module, x: Tensor) -> None:
             module.training = training
     if not isinstance(wanted, Tensor):
         raise _refusal(f"it gives a {type(wanted).__name__}, not a tensor")
-    if found.shape != (*wanted.shape, 1, 1):
-        raise _refusal(f"it would give {_words(found.shape)} for one picture")
+    if found.shape != (*wanted.shape, *(1,) * (x.dim() - 2)):
+        raise _refusal(f"it would give {_words(found.shape)} for one window")
     if not torch.allclose(found.flatten(1), wanted, rtol=0, atol=NEAR * max(1, float(wanted.abs().max()))):
         raise _refusal("as convolutions it answers otherwise")
 

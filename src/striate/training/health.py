@@ -282,7 +282,7 @@ def _kind(module: nn.Module) -> str:
 
 
 def _outputs(module: nn.Module, weight: Tensor) -> int:
-    for name in ("out_channels", "out_features"):
+    for name in ("out_channels", "out_features", "hidden_size"):
         if isinstance(count := getattr(module, name, None), int):
             return count
     return len(weight)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from striate.data.batches import laid
 from striate.runs.forward import computing
 from striate.training import heap, optim
 from striate.training.defaults import fast
@@ -183,4 +184,4 @@ class Step:
 
     def _arranged(self, inputs: Tensor) -> Tensor:
         layout: Any = LAYOUTS[self.recipe.layout or "channels_last"]
-        return inputs.to(torch.bfloat16 if self.low else torch.float32, memory_format=layout)
+        return laid(inputs.to(torch.bfloat16 if self.low else torch.float32), layout)

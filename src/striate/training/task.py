@@ -1,6 +1,6 @@
-"""What is predicted: the loss, the answer and the scores of classification and of regression.
+"""What is predicted: the loss, the answer and the scores of each kind of goal.
 
-The loop asks a task and knows neither by name.
+The loop asks a task and knows none of them by name.
 """
 
 from __future__ import annotations
@@ -38,20 +38,53 @@ class Task(Protocol):
     def scale(self) -> dict[str, float] | None:
         """How a regression's output becomes a number again; None for classes."""
 
+    @property
+    def every(self) -> bool:
+        """Whether the network has to answer at every step of a sequence."""
+
+    def answer_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the network's output for an input of this shape, both without the batch."""
+
+    def posed(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network is shown in training, and what it should then say."""
+
+    def truths(
+        self, pixels: NDArray[Any], targets: NDArray[Any], rows: NDArray[Any], preprocess: Prepared
+    ) -> NDArray[Any]:
+        """What the answers for some rows are held against."""
+
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Training loss of each sample: (N, outputs), (N,) -> (N,)."""
+        """Training loss of each sample: (N, ...), what ``posed`` gave -> (N,)."""
 
     def hits(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What the metric averages over samples: (N, outputs), (N,) -> (N,)."""
+        """What the metric averages over samples: (N, ...), what ``posed`` gave -> (N,)."""
 
     def answers(self, outputs: Tensor) -> Tensor:
-        """The answer a user reads: (N, K) probabilities or (N,) numbers, float32 on the CPU."""
+        """The answer a user reads, float32 on the CPU: (N, K) probabilities, (N,) numbers, (N, ...)."""
 
-    def score(self, answers: NDArray[Any], targets: NDArray[Any]) -> Classified | Measured:
+    def score(self, answers: NDArray[Any], truths: NDArray[Any]) -> Scores:
         """All figures of a set of answers."""
 
-    def loss(self, scores: Classified | Measured) -> float:
+    def loss(self, scores: Scores) -> float:
         """The training loss, without smoothing and weights, of what was scored."""
+
+
+class Labelled:
+    """What goals have in common whose answer is one class or one number a sample, given as its target."""
+
+    every: bool = False
+    outputs: int
+
+    def answer_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (self.outputs,)
+
+    def posed(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return inputs, targets
+
+    def truths(
+        self, pixels: NDArray[Any], targets: NDArray[Any], rows: NDArray[Any], preprocess: Prepared
+    ) -> NDArray[Any]:
+        return np.asarray(targets[rows])
 
 
 @dataclass(frozen=True)
