@@ -44,7 +44,7 @@ def test_numbers_are_learned_scaled_and_answered_as_they_were() -> None:
     torch.testing.assert_close(task.answers(outputs), torch.tensor(targets))
     torch.testing.assert_close(task.hits(outputs + 1, torch.tensor(targets)), torch.full((3,), targets.std()))
     scores = task.score(targets + 5, targets)
-    assert task.loss(scores) == pytest.approx((5 / targets.std()) ** 2)
+    assert task.loss(scores, targets + 5, targets) == pytest.approx((5 / targets.std()) ** 2)
 
 
 def test_equal_targets_do_not_divide_by_zero() -> None:

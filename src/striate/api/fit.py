@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate import events
+from striate.api.labelled import opened
 from striate.api.start import begin, known_channels, rehearse, start_from
 from striate.data import augment as augmentation
 from striate.data.pictures import Pictures, measured, prepare
 from striate.data.preprocess import Preprocess
-from striate.data.sources import open_source
+from striate.data.sequence import Sequences, planned
 from striate.data.store import survey
 from striate.errors import Diverged, Interrupted, RecipeError, RunError
 from striate.files import write_csv, write_json, write_text
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from striate.data.augment import Augment
+    from striate.data.sequence_augment import SequenceAugment
     from striate.data.sources import Source
     from striate.data.store import Survey
     from striate.events import Emit
@@ -118,37 +121,22 @@ def _new(
     from striate.training.step import fitting_model
 
     # What is wrong with the settings is told before time is spent on the data.
-    augmentation.parse(asked.augment or "off", flips=True, photos=True)
     check_free(out)
     if own_model is not None:
         asked = asked.replace(model=name_of(own_model))
     asked, start = start_from(asked, offline=offline, emit=emit)
-    source = open_source(asked.data, task=asked.task, group=asked.group, offline=offline, emit=emit)
+    source = opened(asked, offline=offline, emit=emit)
     seen = survey(source, emit)
-    facts = defaults.Facts.of(source, seen)
-    if start is None and facts.few:
-        told = "or a run of your own, usually beats training from scratch"
-        emit(events.Note(f"About {facts.a_class:.0f} pictures a class: --weights imagenet, {told}."))
     if Path(asked.data).exists():  # a resumed or repeated run may be started from another folder
         asked = asked.replace(data=str(Path(asked.data).resolve()))
     known = None if start is None else start.preprocess
-    channels = seen.channels if known is None else known_channels(known, seen.channels)
-    measure = _step_measure(source, channels, own_model)
-    recipe, choices = defaults.choose(asked, facts, measure, known)
+    choosing = _for_pictures if source.modality == "pictures" else _for_sequences
+    recipe, choices, preprocess = choosing(asked, source, seen, known, own_model, emit)
     for choice in choices:
         emit(choice)
-    assert recipe.size is not None
-    assert recipe.fit is not None
-    preprocess = dataclasses.replace(
-        known or Preprocess(channels=channels, size=recipe.size),
-        size=recipe.size,
-        fit=recipe.fit,
-        decode=recipe.decode,
-        dtype=seen.dtype,
-    )
     # A model that does not fit says so before the pictures are decoded.
     given = recipe.model if own_model is None else own_model
-    task = tasks.untrained(recipe.task, source.classes)
+    task = tasks.untrained(recipe.task, source.classes, preprocess)
     tried = fitting_model(given, task, preprocess, recipe.seed, small=recipe.stem == "small")
     rehearse(recipe, given, tried, start, preprocess, task.outputs)
     pictures = _prepare(source, seen, preprocess, recipe, emit)
@@ -158,7 +146,7 @@ def _new(
         raise RecipeError(
             "--patience needs validation pictures, and there are none.", "Leave --patience or --val 0 away."
         )
-    if known is None or known.dtype != seen.dtype:
+    if known is None or known.dtype != preprocess.dtype:
         preprocess = measured(preprocess, pictures.store.pixels, pictures.split["train"])
     if known is not None:
         preprocess = dataclasses.replace(preprocess, mean=known.mean, std=known.std)
@@ -193,7 +181,7 @@ def _resume(run: Run, started: float, offline: bool, emit: Emit, *, profile: boo
     if info["status"] == "finished":
         emit(events.Note(f"{run.path} is already finished; nothing to do."))
         return run
-    source = open_source(recipe.data, task=recipe.task, group=recipe.group, offline=offline, emit=emit)
+    source = opened(recipe, offline=offline, emit=emit)
     seen = survey(source, emit)
     if seen.fingerprint(source) != info["data"]["fingerprint"]:
         raise RunError(
@@ -214,14 +202,75 @@ def _resume(run: Run, started: float, offline: bool, emit: Emit, *, profile: boo
     return _fit(job, pictures, info, started, emit, resume=True, profile=profile)
 
 
-def _prepare(source: Source, seen: Survey, preprocess: Preprocess, recipe: Recipe, emit: Emit) -> Pictures:
+def _for_pictures(
+    asked: Recipe, source: Source, seen: Survey, known: Any, own_model: Any, emit: Emit
+) -> tuple[Recipe, list[events.Choice], Preprocess]:
+    """Fill in the recipe for pictures, and say how they are prepared but for their mean and deviation."""
+    from striate.training import defaults
+
+    if asked.task == "next-step":
+        raise RecipeError(
+            "--task next-step is for sequences, and these are pictures.",
+            "For codes without labels there is --task reconstruction.",
+        )
+    augmentation.parse(asked.augment or "off", flips=True, photos=True)
+    facts = defaults.Facts.of(source, seen)
+    if known is None and facts.few:
+        told = "or a run of your own, usually beats training from scratch"
+        emit(events.Note(f"About {facts.a_class:.0f} pictures a class: --weights imagenet, {told}."))
+    channels = seen.channels if known is None else known_channels(known, seen.channels)
+    measure = _step_measure(source, channels, own_model)
+    recipe, choices = defaults.choose(asked, facts, measure, known)
+    assert recipe.size is not None
+    assert recipe.fit is not None
+    return (
+        recipe,
+        choices,
+        dataclasses.replace(
+            known or Preprocess(channels=channels, size=recipe.size),
+            size=recipe.size,
+            fit=recipe.fit,
+            decode=recipe.decode,
+            dtype=seen.dtype,
+        ),
+    )
+
+
+def _for_sequences(
+    asked: Recipe, source: Source, seen: Survey, known: Any, own_model: Any, emit: Emit
+) -> tuple[Recipe, list[events.Choice], Sequences]:
+    """Do for sequences what :func:`_for_pictures` does for pictures."""
+    from striate.data.sequence_augment import parse
+    from striate.training import sequence_defaults
+
+    if known is not None and not isinstance(known, Sequences):
+        raise RecipeError(
+            "The weights are of a network for pictures, and these are none.", "Leave them away."
+        )
+    plan = known or planned(source, seen, length=asked.length, rate=asked.rate)
+    parse(asked.augment or "off", plan.modality)
+    recipe, choices = sequence_defaults.choose(asked, source, plan)
+    return recipe, choices, plan
+
+
+def _augment(recipe: Recipe, preprocess: Preprocess | Sequences) -> Augment | SequenceAugment:
+    if isinstance(preprocess, Sequences):
+        from striate.data.sequence_augment import parse
+
+        return parse(recipe.augment or "off", preprocess.modality)
+    return augmentation.parse(recipe.augment or "off", flips=True, photos=True)
+
+
+def _prepare(
+    source: Source, seen: Survey, preprocess: Preprocess | Sequences, recipe: Recipe, emit: Emit
+) -> Pictures:
     """Decode and split as the recipe says: the same for a new run and for one that goes on."""
     return prepare(
         source,
         seen,
         preprocess,
         val=recipe.val,
-        test=recipe.test,
+        test=None if isinstance(recipe.test, str) else recipe.test,
         seed=recipe.seed,
         folds=recipe.folds,
         fold=recipe.fold,
@@ -229,7 +278,7 @@ def _prepare(source: Source, seen: Survey, preprocess: Preprocess, recipe: Recip
     )
 
 
-def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -> Job:
+def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess | Sequences) -> Job:
     """Put together what the loop works on, the network with its first weights included."""
     import torch
 
@@ -240,7 +289,7 @@ def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -
     from striate.training.step import fitting_model
 
     train_targets = pictures.targets[pictures.split["train"]]
-    task = tasks.for_training(recipe, train_targets, pictures.source.classes)
+    task = tasks.for_training(recipe, train_targets, pictures.source.classes, preprocess)
     model = fitting_model(
         recipe.model if run.given_model is None else run.given_model,
         task,
@@ -261,7 +310,7 @@ def _job(run: Run, recipe: Recipe, pictures: Pictures, preprocess: Preprocess) -
         pictures.targets,
         pictures.split,
         preprocess,
-        augmentation.parse(recipe.augment or "off", flips=True, photos=True),
+        _augment(recipe, preprocess),
         recipe,
         run,
         device,
@@ -333,7 +382,7 @@ def _step_measure(source: Source, channels: int, own_model: Any) -> Callable[[Re
         from striate.training.budget import seconds_per_step
         from striate.training.step import fitting_model
 
-        task = tasks.untrained(recipe.task, source.classes)
+        task = tasks.untrained(recipe.task, source.classes, Preprocess(channels=channels, size=side))
         model = fitting_model(
             recipe.model if own_model is None else own_model,
             task,
@@ -428,19 +477,21 @@ def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any], 
     }
     headline = next(iter(scores), None)
     plain = []
+    looked = isinstance(job.preprocess, Preprocess) and recipe.task in {"classification", "regression"}
     if headline is not None:
         plain = plain_answers(
             job.pixels,
             job.targets,
             split["train"],
             split[headline],
-            task=recipe.task,
-            classes=pictures.source.classes,
+            task=job.task,
+            preprocess=job.preprocess,
             seed=recipe.seed,
         )
     info["plain_answers"] = [dataclasses.asdict(answer) for answer in plain]
-    inside = _inside(job, kept, pictures, headline, answers, emit)
-    tell(job, info, pictures.names, scores, answers, plain, inside, _outline(job, kept, headline))
+    inside = _inside(job, kept, pictures, headline, answers, emit) if looked else None
+    outline = _outline(job, kept, headline) if looked else None
+    tell(job, info, pictures.names, scores, answers, plain, inside, outline)
     return info
 
 
@@ -517,6 +568,8 @@ def _info(job: Job, pictures: Pictures, choices: Sequence[events.Choice]) -> dic
         "data": {
             "name": source.name,
             "kind": source.kind,
+            "modality": source.modality,
+            "noun": source.noun,
             "fingerprint": pictures.survey.fingerprint(source),
             "pictures": {name: len(rows) for name, rows in pictures.split.items()},
         },

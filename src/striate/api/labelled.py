@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from striate.data.store import Survey
     from striate.events import Emit
     from striate.runs.folder import Run
+    from striate.runs.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,16 @@ def labelled(
     if data is None:
         return _own(run, split, offline, emit)
     info = run.info
-    source = open_source(str(data), task=info["task"], offline=offline, learn=False, emit=emit)
+    recipe = run.recipe
+    source = open_source(
+        str(data),
+        task=info["task"],
+        label_pattern=recipe.label_pattern,
+        offline=offline,
+        learn=False,
+        emit=emit,
+    )
+    _check_kind(run, source)
     classes = tuple(info["classes"])
     unknown = sorted({str(s.target) for s in source.samples} - set(classes)) if classes else []
     if unknown:
@@ -79,9 +89,31 @@ def labelled(
     return found
 
 
+def _check_kind(run: Run, source: Source) -> None:
+    wanted = getattr(preprocess_of(run), "modality", "pictures")
+    if source.modality != wanted:
+        raise DataError(
+            f"{source.name} holds {source.modality}, and {run.path} was trained on {wanted}.",
+            f"Give it {wanted}.",
+        )
+
+
+def opened(recipe: Recipe, *, offline: bool = False, emit: Emit = events.ignore) -> Source:
+    """Open the data that a recipe names, as it says. Raises DataError or RecipeError."""
+    return open_source(
+        recipe.data,
+        task=recipe.task,
+        group=recipe.group,
+        label_pattern=recipe.label_pattern,
+        test_rule=recipe.test if isinstance(recipe.test, str) else None,
+        offline=offline,
+        emit=emit,
+    )
+
+
 def _own(run: Run, split: str | None, offline: bool, emit: Emit) -> Labelled:
     info, recipe, table = run.info, run.recipe, run.path / "split.csv"
-    source = open_source(recipe.data, task=recipe.task, group=recipe.group, offline=offline, emit=emit)
+    source = opened(recipe, offline=offline, emit=emit)
     seen = survey(source, emit)
     if seen.fingerprint(source) != info["data"]["fingerprint"]:
         raise RunError(

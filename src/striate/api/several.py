@@ -19,8 +19,8 @@ import numpy as np
 
 from striate import events
 from striate.api import fit
+from striate.api.labelled import opened
 from striate.data.pictures import targets_of
-from striate.data.sources import open_source
 from striate.data.store import build, survey
 from striate.errors import Interrupted, RecipeError, RunError
 from striate.files import write_csv, write_json, write_text
@@ -247,7 +247,7 @@ def _judge(folder: Path, runs: Sequence[Run], offline: bool, emit: Emit) -> dict
     from striate.training.evaluate import evaluate
 
     recipe, preprocess = runs[0].recipe, preprocess_of(runs[0])
-    source = open_source(recipe.data, task=recipe.task, group=recipe.group, offline=offline, emit=emit)
+    source = opened(recipe, offline=offline, emit=emit)
     seen = survey(source, emit)
     if any(run.info["data"]["fingerprint"] != seen.fingerprint(source) for run in runs):
         raise RunError(f"{recipe.data} has changed while the folds were trained.", "Train them all again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from striate.data.preprocess import Preprocess
+    from striate.data.sequence import Sequences
     from striate.events import Emit
     from striate.runs.recipe import Recipe
     from striate.runs.start import Start
@@ -66,7 +68,12 @@ def known_channels(known: Preprocess, channels: int) -> int:
 
 
 def rehearse(
-    recipe: Recipe, given: Any, model: nn.Module, start: Start | None, preprocess: Preprocess, outputs: int
+    recipe: Recipe,
+    given: Any,
+    model: nn.Module,
+    start: Start | None,
+    preprocess: Preprocess | Sequences,
+    outputs: int,
 ) -> None:
     """Try on a network that is thrown away what :func:`begin` will do, before time is spent on the data.
 
@@ -82,7 +89,7 @@ def rehearse(
     head = _head(recipe, given, model, preprocess, outputs)
     starts.take(model, start, head, name=str(recipe.model), classes=())
     if recipe.freeze is not None:
-        inputs = torch.zeros(2, preprocess.channels, preprocess.size, preprocess.size)
+        inputs = torch.zeros(2, *preprocess.shape)
         transfer.freeze(model, recipe.freeze, head, inputs)
 
 
@@ -143,15 +150,16 @@ def _prepare(job: Job) -> None:
     if prepare is None:
         return
     rows = job.split["train"]
-    apart = max(1, len(rows) * job.preprocess.size**2 // PREPARED)
+    apart = max(1, len(rows) * math.prod(job.preprocess.shape[1:]) // PREPARED)
     some = rows[::apart]  # of all classes: files are sorted by them
     prepare(next(plain(job.pixels, some, job.preprocess, len(some), job.device)))
 
 
 def _head(
-    recipe: Recipe, given: Any, model: nn.Module, preprocess: Preprocess, outputs: int
+    recipe: Recipe, given: Any, model: nn.Module, preprocess: Preprocess | Sequences, outputs: int
 ) -> frozenset[str]:
+    from striate.runs.load import offered
     from striate.runs.start import head_of
 
     small = recipe.stem == "small"
-    return head_of(given, model, outputs, channels=preprocess.channels, size=preprocess.size, small=small)
+    return head_of(given, model, outputs, small=small, **offered(preprocess))

@@ -49,6 +49,7 @@ class Header:
 
     channels: 1 grey, 3 colour, else as many as the file holds.   dtype: "uint8", "uint16" or "float32".
     mode: for people, such as "JPEG RGB" or "GIF palette, animated, first frame".
+    rate: samples a second, of a sound; a sequence's width is its steps, and its height is 1.
     """
 
     width: int
@@ -56,6 +57,7 @@ class Header:
     channels: int
     dtype: str
     mode: str
+    rate: int = 0
 
 
 def header(data: bytes | NDArray[Any]) -> Header:

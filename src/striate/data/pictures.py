@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.data import duplicates
+from striate.data import duplicates, sequence
 from striate.data import split as splitting
 from striate.data.check import Check, check
+from striate.data.sequence import Sequences
 from striate.data.store import Store, Survey, build
 from striate.events import Emit, ignore
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from striate.data.preprocess import Preprocess
-    from striate.data.sequence import Sequences
     from striate.data.sources import Source
 
 MOST_VALUES = 2**26  # that percentiles are taken of
@@ -89,12 +89,16 @@ def targets_of(source: Source, store: Store, classes: tuple[str, ...]) -> NDArra
     return np.array([place[str(name)] for name in targets], np.int64)
 
 
-def measured(preprocess: Preprocess, pixels: NDArray[Any], rows: NDArray[np.int64]) -> Preprocess:
+def measured(
+    preprocess: Preprocess | Sequences, pixels: NDArray[Any], rows: NDArray[np.int64]
+) -> Preprocess | Sequences:
     """Fill in scale, mean and deviation from the training rows (at most 8,192 of them, evenly taken).
 
     uint8 keeps the scale 0..255; deeper pictures take percentiles 0.1 and 99.9 of each channel, of fewer
     rows where they are large. Memory is bounded: the rows are read some at a time.
     """
+    if isinstance(preprocess, Sequences):
+        return sequence.measured(preprocess, pixels, rows)
     rows = np.sort(rows)[:: max(1, len(rows) // 4096)]
     channels = pixels.shape[-1]
     low, high = np.zeros(channels), np.full(channels, 255.0)

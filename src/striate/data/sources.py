@@ -68,6 +68,8 @@ def open_source(
     *,
     task: str = "classification",
     group: str | None = None,
+    label_pattern: str | None = None,
+    test_rule: str | None = None,
     offline: bool = False,
     learn: bool = True,
     emit: Emit = ignore,

@@ -157,6 +157,7 @@ WIDTHS = re.compile(r"(mlp|mlp_sigmoid|autoencoder(?:_relu|_linear|_conv)?)((?:-
 
 # How a user gives what a builder may ask for.
 GIVEN_BY = {"classes": "--classes N", "channels": "--input CxHxW", "size": "--input CxHxW"}
+GIVEN_BY |= {"length": "--input CxL"}
 
 
 def build(
@@ -165,13 +166,17 @@ def build(
     classes: int | None = None,
     channels: int | None = None,
     size: int | None = None,
+    length: int | None = None,
+    rate: int | None = None,
+    every: bool = False,
     small: bool = False,
 ) -> nn.Module:
     """Build a network by name, by ``package.module:name``, or from a function; a module is returned as it is.
 
-    The function is called with whichever of classes, channels and size its signature names (none is fine);
-    what is None here is left to its own default. Under ``torch.device("meta")`` ours take no memory.
+    The function is called with whichever of classes, channels and size (for sequences length and rate, samples
+    a second) its signature names (none is fine); what is None here is left to its own default. Under ``torch.device("meta")`` ours take no memory.
     small: ask for the stem that keeps small pictures large; ModelError where the builder names no ``small``.
+    every: ask for an answer at every step of a sequence; the same with ``every``.
     Raises ModelError when it cannot be found, lacks one of the three, raises, or returns no nn.Module.
 
     >>> build("lenet5", classes=26).output
@@ -182,8 +187,9 @@ def build(
         return found
     name = model if isinstance(model, str) else getattr(model, "__qualname__", repr(model))
     try:
-        given = _arguments(name, found, {"classes": classes, "channels": channels, "size": size})
-        built = found(**given, **_stem(name, found, small=small))
+        wanted = {"classes": classes, "channels": channels, "size": size, "length": length, "rate": rate}
+        given = _arguments(name, found, wanted)
+        built = found(**given, **_stem(name, found, small=small), **_steps(name, found, every=every))
     except ModelError:
         raise
     except (Exception, SystemExit) as error:
@@ -274,6 +280,16 @@ def _stem(name: str, builder: Builder, *, small: bool) -> dict[str, bool]:
             f"{name} has no small stem.", f"Leave --stem away, or take one of {', '.join(able)}."
         )
     return {"small": True} if small else {}
+
+
+def _steps(name: str, builder: Builder, *, every: bool) -> dict[str, bool]:
+    if every and "every" not in inspect.signature(builder).parameters:
+        able = [known for known in MODELS if "every" in inspect.signature(MODELS[known].builder).parameters]
+        raise ModelError(
+            f"{name} answers once a sequence, and the next step is asked at each.",
+            f"Take one of {', '.join(able)}, or a function that takes every=True.",
+        )
+    return {"every": True} if every else {}
 
 
 def _one_line(error: BaseException) -> str:

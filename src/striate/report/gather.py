@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.data.batches import Batches
+from striate.data.preprocess import Preprocess
 from striate.report.contents import Shown, Story
 from striate.report.page import write
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from striate.data.preprocess import Preprocess
     from striate.report.inside.contents import Network
     from striate.stress.result import Robustness
     from striate.training.baseline import Answer
@@ -43,6 +43,8 @@ def tell(
     headline = next(iter(scores), None)
     rows = job.split[headline] if headline else np.zeros(0, np.int64)
     numbers = headline is not None and info["task"] == "regression"
+    pictures = isinstance(job.preprocess, Preprocess)
+    labelled = info["task"] in {"classification", "regression"}
     story = Story(
         run=dict(info) | {"run": str(job.run.path)},
         recipe=job.recipe.toml(),
@@ -51,8 +53,10 @@ def tell(
         check=info["check"],
         scores=dict(scores),
         answers=list(plain),
-        mistakes=_mistakes(job, info, names, rows, answers[headline]) if headline else [],
-        augmented=_augmented(job, info["classes"]),
+        mistakes=_mistakes(job, info, names, rows, answers[headline])
+        if headline and pictures and labelled
+        else [],
+        augmented=_augmented(job, info["classes"]) if pictures and labelled else [],
         predicted=answers[headline] if headline and numbers else None,
         true=job.targets[rows] if numbers else None,
         inside=inside,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.data.preprocess import Preprocess
+from striate.data.sequence import Sequences
 from striate.data.preprocess import from_json as preprocess_from_json
 from striate.errors import RunError
 from striate.models import registry
@@ -14,6 +15,8 @@ from striate.runs import weights
 from striate.runs.folder import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
 TRIED = 8  # pictures that the forms of a network are measured on
@@ -47,7 +50,15 @@ def chosen_of(run: Run) -> Any:
 
 
 def own(
-    model: Any, *, classes: int | None, channels: int | None, size: int | None, small: bool = False
+    model: Any,
+    *,
+    classes: int | None,
+    channels: int | None,
+    size: int | None = None,
+    length: int | None = None,
+    rate: int | None = None,
+    every: bool = False,
+    small: bool = False,
 ) -> torch.nn.Module:
     """Build a network that is nobody else's: a module, given or found by its name, is copied.
 
@@ -58,7 +69,24 @@ def own(
     found = registry.find(model) if isinstance(model, str) else model
     if isinstance(found, nn.Module):
         return copy.deepcopy(found)
-    return registry.build(model, classes=classes, channels=channels, size=size, small=small)
+    return registry.build(
+        model,
+        classes=classes,
+        channels=channels,
+        size=size,
+        length=length,
+        rate=rate,
+        every=every,
+        small=small,
+    )
+
+
+def offered(preprocess: Preprocess | Sequences) -> dict[str, int | None]:
+    """What a network's builder may ask for, of what it will be given."""
+    if isinstance(preprocess, Sequences):
+        rate = preprocess.rate or None
+        return {"channels": preprocess.channels, "length": preprocess.length, "rate": rate}
+    return {"channels": preprocess.channels, "size": preprocess.size}
 
 
 def model_of(run: Run) -> torch.nn.Module:
@@ -66,13 +94,13 @@ def model_of(run: Run) -> torch.nn.Module:
     import torch
 
     info, preprocess = run.info, preprocess_of(run)
-    outputs = len(info["classes"]) or 1
+    every = info["task"] == "next-step"
     model = own(
         chosen_of(run),
-        classes=outputs,
-        channels=preprocess.channels,
-        size=preprocess.size,
+        classes=outputs_of(info, preprocess),
+        every=every,
         small=run.recipe.stem == "small",
+        **offered(preprocess),
     )
     path = run.path / "model.safetensors"
     if not path.exists() and info["status"] != "finished":
@@ -85,6 +113,11 @@ def model_of(run: Run) -> torch.nn.Module:
     return model.to("cpu", memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 
+def outputs_of(info: Mapping[str, Any], preprocess: Preprocess | Sequences) -> int:
+    """Count the outputs that the network of a run has, a step where it answers at each."""
+    return preprocess.channels if info["task"] == "next-step" else len(info["classes"]) or 1
+
+
 def fastest_of(run: Run) -> torch.nn.Module:
     """Give the run's network in its fastest form, found on a few made-up pictures of the run's size."""
     import torch
@@ -93,13 +126,13 @@ def fastest_of(run: Run) -> torch.nn.Module:
 
     preprocess = preprocess_of(run)
     pictures = torch.randn(
-        (TRIED, preprocess.channels, preprocess.size, preprocess.size),
+        (TRIED, *preprocess.shape),
         generator=torch.Generator().manual_seed(0),  # mean 0 and variance 1, as normalised pictures have them
     )
     return fastest(run.model, pictures, precision=run.precision)
 
 
-def preprocess_of(run: Run) -> Preprocess:
+def preprocess_of(run: Run) -> Preprocess | Sequences:
     """Give the run's own preprocessing."""
     try:
         return preprocess_from_json(run.info["preprocess"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from striate.errors import ModelError, RunError
 from striate.models import registry
 from striate.runs.folder import Run
-from striate.runs.load import chosen_of, load, own, preprocess_of
+from striate.runs.load import chosen_of, load, outputs_of, own, preprocess_of
 from striate.summary.inspect import check_shape
 
 if TYPE_CHECKING:
@@ -37,12 +37,15 @@ class Network:
     optimizer: str = "momentum"
     pictures: int = 0
     small: bool = False  # the stem for small pictures
+    every: bool = False  # an answer at every step of a sequence
+    rate: int | None = None  # samples a second, of a sound
 
     @property
     def wanted(self) -> dict[str, Any]:
         """What a builder may ask for; an input of one axis has neither channels nor size."""
         channels, size = (self.shape[0], self.shape[-1]) if len(self.shape) > 1 else (None, None)
-        return {"classes": self.classes, "channels": channels, "size": size, "small": self.small}
+        asked = {"classes": self.classes, "channels": channels, "small": self.small, "every": self.every}
+        return asked | ({"length": size, "rate": self.rate} if len(self.shape) == 2 else {"size": size})
 
     def build(self) -> nn.Module:
         """Build the network with its numbers; a module that somebody owns is copied."""
@@ -123,8 +126,8 @@ def find(
 def _of_run(run: Run, shape: Sequence[int] | None, classes: int | None, stem: str | None) -> Network:
     info, recipe, preprocess, model = run.info, run.recipe, preprocess_of(run), chosen_of(run)
     try:
-        outputs, pictures = len(info["classes"]) or 1, int(info["data"]["pictures"]["train"])
-        known = (preprocess.channels, preprocess.size, preprocess.size)
+        outputs, pictures = outputs_of(info, preprocess), int(info["data"]["pictures"]["train"])
+        known, every = preprocess.shape, info["task"] == "next-step"
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{run.path / 'run.json'} is damaged: {error}.", "Restore the file or train again."
@@ -138,6 +141,8 @@ def _of_run(run: Run, shape: Sequence[int] | None, classes: int | None, stem: st
         recipe.optimizer or "momentum",
         pictures,
         (stem or recipe.stem) == "small",
+        every,
+        getattr(preprocess, "rate", 0) or None,
     )
 
 

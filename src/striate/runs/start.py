@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.data.preprocess import Preprocess, from_json
+from striate.data.sequence import Sequences
 from striate.errors import ModelError, RunError, did_you_mean
 from striate.events import Emit, Note, ignore
 from striate.models import registry
@@ -43,7 +44,7 @@ class Start:
     model: str | None = None
     small: bool = False
     classes: tuple[str, ...] = ()
-    preprocess: Preprocess | None = None
+    preprocess: Preprocess | Sequences | None = None
 
 
 def find(weights_of: str, model: str | None, *, offline: bool = False, emit: Emit = ignore) -> Start:
@@ -87,7 +88,7 @@ def find(weights_of: str, model: str | None, *, offline: bool = False, emit: Emi
 
 
 def about(
-    model: str | None, *, small: bool, classes: Sequence[str], preprocess: Preprocess
+    model: str | None, *, small: bool, classes: Sequence[str], preprocess: Preprocess | Sequences
 ) -> dict[str, Any]:
     """Give the note that a run's weights carry, so that the file alone is a start for others."""
     return {"model": model, "small": small, "classes": list(classes), "preprocess": preprocess.json()}
@@ -115,7 +116,7 @@ def head_of(model: Any, built: nn.Module, outputs: int, **asked: Any) -> frozens
     last = [
         name
         for name, module in built.named_modules()
-        if isinstance(module, (nn.Linear, nn.Conv2d)) and module.weight.shape[0] == outputs
+        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d)) and module.weight.shape[0] == outputs
     ][-1:]
     return frozenset(
         f"{name}.{part}" for name in last for part, _ in built.get_submodule(name).named_parameters()
@@ -172,7 +173,7 @@ def fits(tensors: Mapping[str, Tensor]) -> str | None:
         off = [key for key in off if key in given or not key.endswith(COUNTER)]
         if set(given) <= set(own) and len(off) <= 6:
             with torch.device("meta"):
-                other = registry.build(name, classes=known.classes + 1)
+                other = registry.build(name, classes=(known.classes or 0) + 1)
             if set(off) <= _of_other_shape(built, other) & set(given):
                 return name
     return None

@@ -140,10 +140,14 @@ def choose(
         "grey" if facts.channels == 1 else "colour" if facts.channels == 3 else f"{facts.channels}-channel"
     )
     kind = f"{colour} pictures, {facts.short_side:.0f} pixels"
-    device = _device(recipe.device)
+    device = chosen_device(recipe.device)
     if recipe.precision == "float16" and device != "cuda":
         raise RecipeError("--precision float16 needs a CUDA GPU.", "Use bfloat16 or float32.")
-    if facts.photos:
+    rebuilds = recipe.task == "reconstruction"
+    if rebuilds:
+        small = not facts.photos and facts.channels == 1
+        model = pick("model", "autoencoder" if small else "autoencoder_conv", f"a code of {kind}")
+    elif facts.photos:
         model = pick("model", "resnet18", f"photographs ({kind})")
     elif facts.channels == 1:
         model = pick("model", "lenet5", f"small {kind}")
@@ -161,10 +165,12 @@ def choose(
     scale = min(1.0, batch / good["batch"]) if recipe.batch is None else batch / good["batch"]
     own_rule = recipe.optimizer is not None and recipe.optimizer != good["optimizer"]
     optimizer = pick("optimizer", good["optimizer"])
-    pick("lr", _rate(optimizer) if own_rule else float(f"{good['lr'] * math.sqrt(scale):.2g}"))
+    pick("lr", rate_of(optimizer) if own_rule else float(f"{good['lr'] * math.sqrt(scale):.2g}"))
     pick("weight_decay", good["weight_decay"])
     pick("label_smoothing", good["label_smoothing"] if recipe.task == "classification" else 0.0)
     pick("ema", 0.0)
+    if rebuilds:
+        pick("loss", "squared" if "linear" in model else "cross-entropy")
     still = recipe.freeze == "body"
     if recipe.steps is None and recipe.minutes is None:
         epochs, why = _epochs(facts)
@@ -172,7 +178,10 @@ def choose(
     why = "mirrored and cut" if facts.photos else "mirrored and shifted"
     if facts.signs:
         why = "one-character names: a mirrored digit or letter would be another"
-    asked = pick("augment", *(("off", "features are computed once") if still else ("light", why)))
+    asked = pick(
+        "augment",
+        *(("off", "") if rebuilds else ("off", "features are computed once") if still else ("light", why)),
+    )
     augment = augmentation.parse(asked, flips=not facts.signs, photos=facts.photos, grey=facts.channels == 1)
     found["augment"] = str(augment)
     found["device"] = device
@@ -256,14 +265,16 @@ def _epochs(facts: Facts) -> tuple[int, str]:
     ), f"{facts.pictures:,} pictures; --minutes sets a time instead"
 
 
-def _rate(optimizer: str) -> float:
+def rate_of(optimizer: str) -> float:
+    """Give the peak learning rate that is usual for an optimiser."""
     return {
         "sgd": 0.1, "momentum": 0.05, "nesterov": 0.05, "adagrad": 0.01,
         "adadelta": 1.0, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3, "muon": 0.2,
     }[optimizer]  # fmt: skip
 
 
-def _device(asked: str) -> str:
+def chosen_device(asked: str) -> str:
+    """Give the device that is meant. Raises RecipeError where the machine has none such."""
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if asked == "auto":
         return "cuda" if cuda else "mps" if mps else "cpu"

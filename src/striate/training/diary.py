@@ -84,10 +84,10 @@ class Diary:
         job, rows = self.job, self.rows
         x = torch.cat(list(plain(job.pixels, rows, job.preprocess, len(rows), job.device)))
         kind = torch.float32 if job.targets.dtype.kind == "f" else torch.int64
-        targets = torch.as_tensor(job.targets[rows], dtype=kind, device=job.device)
+        x, said = job.task.posed(x, torch.as_tensor(job.targets[rows], dtype=kind, device=job.device))
 
         def loss(output: Any, part: slice) -> Tensor:
-            return job.task.losses(output.float(), targets[part]).sum()
+            return job.task.losses(output.float(), said[part]).sum()
 
         return measure(job.model, x, loss, as_trained=True)
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from striate.data.preprocess import Preprocess
-    from striate.training.metrics import Classified, Measured
-    from striate.training.task import Task
+    from striate.data.sequence import Sequences
+    from striate.training.task import Scores, Task
 
 
 def evaluate(
@@ -22,16 +22,16 @@ def evaluate(
     pixels: NDArray[Any],
     targets: NDArray[Any],
     rows: NDArray[np.int64],
-    preprocess: Preprocess,
+    preprocess: Preprocess | Sequences,
     *,
     precision: str,
     device: str,
     tta: str = "off",
-) -> tuple[NDArray[Any], Classified | Measured]:
-    """Answer for some rows of the pixels and score the answers against the targets of those rows.
+) -> tuple[NDArray[Any], Scores]:
+    """Answer for some rows of the pixels and score the answers against what is true of those rows.
 
-    Returns: (N, K) probabilities or (N,) numbers, and their scores.
+    Returns: (N, K) probabilities, (N,) numbers or (N, ...), and their scores.
     """
     found = outputs(model, pixels, rows, preprocess, precision=precision, device=device, tta=tta)
     answers = task.answers(found).numpy()
-    return answers, task.score(answers, targets[rows])
+    return answers, task.score(answers, task.truths(pixels, targets, rows, preprocess))

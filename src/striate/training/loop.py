@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from striate.data.augment import Augment
     from striate.data.preprocess import Preprocess
+    from striate.data.sequence import Sequences
+    from striate.data.sequence_augment import SequenceAugment
     from striate.runs.folder import Run
     from striate.runs.recipe import Recipe
     from striate.training.budget import Budget
@@ -58,11 +60,11 @@ class Job:
 
     model: nn.Module
     task: Task
-    pixels: NDArray[Any]  # (M, size, size, C) raw
+    pixels: NDArray[Any]  # (M, size, size, C) or (M, L, C') raw
     targets: NDArray[Any]  # (M,)
     split: dict[str, NDArray[np.int64]]
-    preprocess: Preprocess
-    augment: Augment
+    preprocess: Preprocess | Sequences
+    augment: Augment | SequenceAugment
     recipe: Recipe
     run: Run
     device: torch.device
@@ -255,11 +257,15 @@ def _validate(job: Job, state: State, tensors: Tensors, epoch: int) -> dict[str,
     decides = job.recipe.patience or job.recipe.schedule == "plateau"
     if epoch % every and state.step != state.steps and not decides:
         return None
-    _, scores = evaluate(
+    answers, scores = evaluate(
         tensors.kept, job.task, job.pixels, job.targets, rows, job.preprocess,
         precision=job.precision, device=str(job.device), tta=job.recipe.tta,
     )  # fmt: skip
-    return {"loss": job.task.loss(scores), job.task.metric: scores.summary()[job.task.metric]}
+    truths = job.task.truths(job.pixels, job.targets, rows, job.preprocess)
+    return {
+        "loss": job.task.loss(scores, answers, truths),
+        job.task.metric: scores.summary()[job.task.metric],
+    }
 
 
 def _progress(job: Job, state: State, per_epoch: int, elapsed: float, budget: Budget | None) -> Step:

@@ -117,10 +117,9 @@ def profile(job: Job) -> Profile:
             unaugmented.append(watch.now() - started)
         moved = _moved(step.optimiser)
         limits = machine.limits(1.0, job.device)  # on as many threads as the step
-    size = job.preprocess.size
     found = summed(
         taken,
-        inspected(job.model, (job.preprocess.channels, size, size), batches.batch),
+        inspected(job.model, job.preprocess.shape, batches.batch),
         limits,
         batch=batches.batch,
         precision=job.precision,

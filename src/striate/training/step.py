@@ -10,7 +10,7 @@ from torch import nn
 
 from striate.errors import ModelError
 from striate.runs.forward import computing
-from striate.runs.load import own
+from striate.runs.load import offered, own
 from striate.summary.inspect import refusal
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from striate.data.batches import Batch
     from striate.data.preprocess import Preprocess
+    from striate.data.sequence import Sequences
     from striate.training.task import Task
 
 
@@ -52,8 +53,9 @@ def forward(
     Returns the mean loss, and (loss, metric) of the first output, each the sum over the batch, on the
     batch's device: what validation measures, too.   Raises ModelError where the network does.
     """
+    inputs, targets = task.posed(batch.inputs, batch.targets)
     try:
-        returned = runs(batch.inputs)
+        returned = runs(inputs)
         every = returned if isinstance(returned, tuple) else (returned,)
         outputs, *auxiliary = [output.float() for output in every]
     except Exception as error:
@@ -61,16 +63,16 @@ def forward(
             f"The model raised {type(error).__name__} in training: {' '.join(str(error).split())[:160]}",
             "Try another --batch or --size; --debug shows where.",
         ) from error
-    losses = _losses(task, outputs, batch)
+    losses = _losses(task, outputs, batch, targets)
     total = losses.mean()
     for output in auxiliary:
-        total = total + getattr(model, "auxiliary_weight", 0.3) * _losses(task, output, batch).mean()
+        total = total + getattr(model, "auxiliary_weight", 0.3) * _losses(task, output, batch, targets).mean()
     with torch.no_grad():
-        return total, (losses.sum(), task.hits(outputs, batch.targets).sum())
+        return total, (losses.sum(), task.hits(outputs, targets).sum())
 
 
-def _losses(task: Task, outputs: Tensor, batch: Batch) -> Tensor:
-    losses = task.losses(outputs, batch.targets)
+def _losses(task: Task, outputs: Tensor, batch: Batch, targets: Tensor) -> Tensor:
+    losses = task.losses(outputs, targets)
     if batch.partners is not None and batch.share is not None:  # mixup, cutmix: two targets share a picture
         losses = batch.share * losses + (1 - batch.share) * task.losses(outputs, batch.partners)
     return losses
@@ -97,19 +99,17 @@ def key(seed: int, step: int) -> None:
 
 
 def fitting_model(
-    model: Any, task: Task, preprocess: Preprocess, seed: int, *, small: bool = False
+    model: Any, task: Task, preprocess: Preprocess | Sequences, seed: int, *, small: bool = False
 ) -> nn.Module:
-    """Build a network with the first weights of a seed, and make sure that it fits the pictures.
+    """Build a network with the first weights of a seed, and make sure that it fits its inputs.
 
     model: a name, a function or a module, which is copied.   small: with the stem for small pictures.
     Raises ModelError.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = own(
-            model, classes=task.outputs, channels=preprocess.channels, size=preprocess.size, small=small
-        )
-        shape = (preprocess.channels, preprocess.size, preprocess.size)
+        built = own(model, classes=task.outputs, every=task.every, small=small, **offered(preprocess))
+        shape = preprocess.shape
         try_out(built, task, torch.zeros(2, *shape))
         if hasattr(built, "heads"):  # auxiliary classifiers run in training only
             refused = refusal(built, shape, training=True)
@@ -137,8 +137,11 @@ def try_out(model: nn.Module, task: Task, inputs: Tensor) -> None:
     finally:
         model.train()
     got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-    if got != (count, task.outputs):
+    wanted = (count, *task.answer_shape(tuple(inputs.shape[1:])))
+    if got != wanted:
         raise ModelError(
-            f"The model returned {got} for {count} pictures; ({count}, {task.outputs}) is needed.",
-            "Its last layer must have one output a class (or one for regression).",
+            f"The model returned {got} for {count} inputs; {wanted} is needed.",
+            "Its last layer must have one output a class (or one for regression)."
+            if len(wanted) == 2
+            else "It must answer with the shape of its input.",
         )

@@ -12,7 +12,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from striate.training.metrics import Classified, Measured, classified, measured
+from striate.data.preprocess import Preprocess
+from striate.data.sequence import Sequences
+from striate.errors import RecipeError
+from striate.training.metrics import Classified, Measured, Rebuilt, Stepped, classified, measured
+from striate.training.next_step import NextStep
+from striate.training.reconstruction import Reconstruction, damage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +26,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from striate.runs.recipe import Recipe
+
+
+Prepared = Preprocess | Sequences
+Scores = Classified | Measured | Stepped | Rebuilt
 
 
 class Task(Protocol):
@@ -35,8 +44,8 @@ class Task(Protocol):
         """Name of the figure that a person follows."""
 
     @property
-    def scale(self) -> dict[str, float] | None:
-        """How a regression's output becomes a number again; None for classes."""
+    def scale(self) -> dict[str, Any] | None:
+        """What turns outputs into answers again; None for classes."""
 
     @property
     def every(self) -> bool:
@@ -65,15 +74,20 @@ class Task(Protocol):
     def score(self, answers: NDArray[Any], truths: NDArray[Any]) -> Scores:
         """All figures of a set of answers."""
 
-    def loss(self, scores: Scores) -> float:
+    def loss(self, scores: Scores, answers: NDArray[Any], truths: NDArray[Any]) -> float:
         """The training loss, without smoothing and weights, of what was scored."""
 
 
-class Labelled:
+class _Labelled:
     """What goals have in common whose answer is one class or one number a sample, given as its target."""
 
-    every: bool = False
-    outputs: int
+    @property
+    def outputs(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def every(self) -> bool:
+        return False
 
     def answer_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (self.outputs,)
@@ -88,7 +102,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(_Labelled):
     """One of K classes, by softmax and cross-entropy.
 
     smoothing: probability taken from the true class (Szegedy et al. 2016, section 7).
@@ -117,22 +131,25 @@ class Classification:
     def answers(self, outputs: Tensor) -> Tensor:
         return outputs.float().softmax(1).cpu()
 
-    def score(self, answers: NDArray[Any], targets: NDArray[Any]) -> Classified:
-        return classified(answers, targets, self.classes)
+    def score(self, answers: NDArray[Any], truths: NDArray[Any]) -> Classified:
+        return classified(answers, truths, self.classes)
 
-    def loss(self, scores: Classified | Measured) -> float:
+    def loss(self, scores: Scores, answers: NDArray[Any], truths: NDArray[Any]) -> float:
         assert isinstance(scores, Classified)
         return scores.loss
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(_Labelled):
     """A number, by squared error on targets scaled to mean 0 and deviation 1 of the training set."""
 
     mean: float = 0.0
     std: float = 1.0
     metric: str = "mae"
-    outputs: int = 1
+
+    @property
+    def outputs(self) -> int:
+        return 1
 
     @property
     def scale(self) -> dict[str, float]:
@@ -147,10 +164,10 @@ class Regression:
     def answers(self, outputs: Tensor) -> Tensor:
         return self._numbers(outputs.float()).cpu()
 
-    def score(self, answers: NDArray[Any], targets: NDArray[Any]) -> Measured:
-        return measured(answers, targets)
+    def score(self, answers: NDArray[Any], truths: NDArray[Any]) -> Measured:
+        return measured(answers, truths)
 
-    def loss(self, scores: Classified | Measured) -> float:
+    def loss(self, scores: Scores, answers: NDArray[Any], truths: NDArray[Any]) -> float:
         assert isinstance(scores, Measured)
         return (scores.rmse / self.std) ** 2
 
@@ -158,8 +175,19 @@ class Regression:
         return outputs[:, 0] * self.std + self.mean
 
 
-def for_training(recipe: Recipe, targets: NDArray[Any], classes: tuple[str, ...]) -> Task:
-    """Make the task of a run from the targets of its training split."""
+def for_training(
+    recipe: Recipe,
+    targets: NDArray[Any],
+    classes: tuple[str, ...],
+    preprocess: Prepared | None = None,
+) -> Task:
+    """Make the task of a run from the targets of its training split.
+
+    preprocess: of the run; what learns without labels needs it.
+    """
+    if recipe.task in {"next-step", "reconstruction"}:
+        assert preprocess is not None
+        return unlabelled(recipe, preprocess)
     if recipe.task == "regression":
         return Regression(float(targets.mean()), float(targets.std()) or 1.0)
     weights: tuple[float, ...] = ()
@@ -170,13 +198,48 @@ def for_training(recipe: Recipe, targets: NDArray[Any], classes: tuple[str, ...]
     return Classification(classes, recipe.label_smoothing or 0.0, weights)
 
 
-def untrained(task: str, classes: tuple[str, ...]) -> Task:
+def unlabelled(recipe: Recipe, preprocess: Prepared) -> Task:
+    """Make the task of a run that learns from the inputs alone. Raises RecipeError."""
+    if recipe.task == "next-step":
+        if not isinstance(preprocess, Sequences) or preprocess.modality == "sound":
+            what = preprocess.modality if isinstance(preprocess, Sequences) else "pictures"
+            raise RecipeError(
+                f"--task next-step is for series and letters, and the data are {what}.",
+                "For codes without labels there is --task reconstruction.",
+            )
+        kind = "symbols" if preprocess.modality == "symbols" else "binary" if preprocess.binary else "values"
+        return NextStep(kind, preprocess.channels)
+    if isinstance(preprocess, Sequences) and preprocess.modality == "symbols":
+        mean, std = (0.0,) * preprocess.channels, (1.0,) * preprocess.channels
+    else:
+        mean, std = preprocess.mean, preprocess.std
+    damages = damage(recipe.corrupt)
+    return Reconstruction(
+        mean,
+        std,
+        recipe.loss == "cross-entropy",
+        noise=damages.get("noise", 0.0),
+        mask=damages.get("mask", 0.0),
+    )
+
+
+def untrained(task: str, classes: tuple[str, ...], preprocess: Prepared | None = None) -> Task:
     """Make a task for trying a network out, before there are targets."""
+    if task == "next-step":
+        assert preprocess is not None
+        return NextStep("values", preprocess.channels)
+    if task == "reconstruction":
+        return Reconstruction()
     return Regression() if task == "regression" else Classification(classes)
 
 
 def from_info(info: Mapping[str, Any]) -> Task:
     """Make the task that a run folder's run.json describes."""
+    target: Any = info.get("target")
     if info["task"] == "regression":
-        return Regression(info["target"]["mean"], info["target"]["std"])
+        return Regression(target["mean"], target["std"])
+    if info["task"] == "next-step":
+        return NextStep(target["kind"], target["channels"])
+    if info["task"] == "reconstruction":
+        return Reconstruction(tuple(target["mean"]), tuple(target["std"]), target["cross_entropy"])
     return Classification(tuple(info["classes"]))

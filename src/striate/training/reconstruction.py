@@ -1,0 +1,127 @@
+"""The input itself, from a code that is smaller or from an input that was damaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from striate.errors import RecipeError
+from striate.training.metrics import Rebuilt, rebuilt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from striate.training.task import Prepared, Scores
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The clean input, from itself or from a damaged copy.
+
+    mean, std: per channel, what turns normalised inputs into values from 0 to 1.
+    cross_entropy: the output is the logit of a value from 0 to 1; else a normalised value, by squared error.
+    noise: deviation of the Gaussian noise that is added, in values.   mask: share of the values set to 0.
+    Source: Hinton and Salakhutdinov 2006; Vincent and others 2008 (denoising).
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    cross_entropy: bool = False
+    noise: float = 0.0
+    mask: float = 0.0
+    outputs: int = 1
+    metric: str = "squared_error"
+    every: bool = False
+
+    @property
+    def scale(self) -> dict[str, Any]:
+        return {"mean": list(self.mean), "std": list(self.std), "cross_entropy": self.cross_entropy}
+
+    def answer_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+    def posed(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return self.damaged(inputs), inputs
+
+    def damaged(self, inputs: Tensor) -> Tensor:
+        """Damage normalised inputs, with draws of torch's own generator."""
+        mean, std = self._scale(inputs)
+        shown = inputs
+        if self.noise:
+            shown = shown + torch.randn_like(shown) * (self.noise / std)
+        if self.mask:
+            shown = torch.where(torch.rand_like(shown) < self.mask, -mean / std, shown)
+        return shown
+
+    def values(self, inputs: Tensor) -> Tensor:
+        """Turn normalised inputs back into values, of pictures from 0 to 1."""
+        mean, std = self._scale(inputs)
+        return inputs * std + mean
+
+    def truths(
+        self, pixels: NDArray[Any], targets: NDArray[Any], rows: NDArray[Any], preprocess: Prepared
+    ) -> NDArray[Any]:
+        found = []
+        for start in range(0, len(rows), 256):
+            raw = torch.from_numpy(np.asarray(pixels[rows[start : start + 256]]))
+            found.append(self.values(preprocess.tensor(raw.movedim(-1, 1))).numpy())
+        return np.concatenate(found)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if self.cross_entropy:
+            values = self.values(targets).clamp(0, 1)
+            each = F.binary_cross_entropy_with_logits(outputs, values, reduction="none")
+        else:
+            each = (outputs - targets).square()
+        return each.flatten(1).mean(1)
+
+    def hits(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (self._said(outputs) - self.values(targets)).square().flatten(1).sum(1)
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        return self._said(outputs.float()).cpu()
+
+    def score(self, answers: NDArray[Any], truths: NDArray[Any]) -> Rebuilt:
+        return rebuilt(answers, truths)
+
+    def loss(self, scores: Scores, answers: NDArray[Any], truths: NDArray[Any]) -> float:
+        said, true = torch.from_numpy(answers), torch.from_numpy(truths)
+        if self.cross_entropy:
+            return float(F.binary_cross_entropy(said.clamp(0, 1), true.clamp(0, 1)))
+        _, std = self._scale(said)
+        return float(((said - true) / std).square().mean())
+
+    def _said(self, outputs: Tensor) -> Tensor:
+        return outputs.sigmoid() if self.cross_entropy else self.values(outputs)
+
+    def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        shape = (-1, *(1,) * (like.dim() - 2))
+        mean, std = (torch.tensor(v, device=like.device).view(shape) for v in (self.mean, self.std))
+        return mean, std
+
+
+def damage(text: str) -> dict[str, float]:
+    """Read the recipe's ``corrupt``: off, noise=0.5, mask=0.25 or both with a comma. Raises RecipeError.
+
+    >>> damage("noise=0.5,mask=0.25")
+    {'noise': 0.5, 'mask': 0.25}
+    """
+    found: dict[str, float] = {}
+    for part in [] if text in {"off", ""} else text.split(","):
+        name, _, value = part.strip().partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if name not in {"noise", "mask"} or not 0 < number <= (1 if name == "mask" else 10):
+            raise RecipeError(
+                f"--corrupt: cannot read {part.strip()!r}.",
+                "Give noise=0.5 (a deviation, values are 0 to 1), mask=0.25 (a share set to 0), or both.",
+            )
+        found[name] = number
+    return found
