@@ -18,6 +18,7 @@ from scipy.io import wavfile
 
 from striate.data import sound
 from striate.data.decode import Unreadable
+from striate.data.recording import recording
 from striate.data.sequence import Sequences
 from striate.errors import DataError
 
@@ -246,7 +247,7 @@ def test_blocks_are_those_of_the_whole(tmp_path: Path, want: int | None) -> None
     path = tmp_path / "long.wav"
     path.write_bytes(written(noise, "FLOAT", rate=16000))
     whole = sound.resampled(noise.mean(1), 16000, want or 16000)
-    with sound.recording(path, want) as found:
+    with recording(path, want) as found:
         assert (found.rate, found.frames) == (want or 16000, len(whole))
         blocks = list(found.blocks(1000))
     assert {len(block) for block in blocks[:-1]} == {1000}
@@ -261,15 +262,15 @@ def test_a_stream_is_read_without_seeking() -> None:
             raise OSError("a pipe cannot")
 
     endless = riff(form(), chunk(b"data", pcm(1000), 0xFFFFFFFF))
-    with sound.recording(Pipe(endless)) as found:
+    with recording(Pipe(endless)) as found:
         assert found.frames is None
         assert np.concatenate(list(found.blocks(300))).tolist() == (np.arange(1, 1001) / 32768).tolist()
-    with sound.recording(Pipe(riff(form(), chunk(b"data", pcm(1000), 4000)))) as found:
+    with recording(Pipe(riff(form(), chunk(b"data", pcm(1000), 4000)))) as found:
         blocks = found.blocks(300)
         assert len(next(blocks)) == 300
         with pytest.raises(DataError, match="pipe ended"):
             list(blocks)
-    with pytest.raises(DataError, match="a stream must be WAV"), sound.recording(Pipe(b"fLaC")):
+    with pytest.raises(DataError, match="a stream must be WAV"), recording(Pipe(b"fLaC")):
         pass
 
 
@@ -285,13 +286,13 @@ def test_a_stream_is_read_without_seeking() -> None:
 )
 def test_bad_recordings_are_refused(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "x.wav").write_bytes(data)
-    with pytest.raises(DataError, match=message), sound.recording(tmp_path / "x.wav") as found:
+    with pytest.raises(DataError, match=message), recording(tmp_path / "x.wav") as found:
         list(found.blocks(100))
 
 
 def test_a_flac_is_read_in_blocks(tmp_path: Path) -> None:
     (tmp_path / "x.flac").write_bytes(written(NOISE, "PCM_16", "FLAC"))
-    with sound.recording(tmp_path / "x.flac") as found:
+    with recording(tmp_path / "x.flac") as found:
         blocks = list(found.blocks(200))
     assert [len(block) for block in blocks] == [200, 200, 101]
     np.testing.assert_allclose(np.concatenate(blocks), NOISE.mean(1), atol=2**-15)

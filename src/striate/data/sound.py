@@ -1,4 +1,4 @@
-"""From a sound file to samples at the run's rate, mono: whole, or a block at a time for what has no end.
+"""From a sound file to samples at the run's rate, mono.
 
 WAV is read by :mod:`striate.data.wav`, everything else by soundfile where it is installed (the extra
 ``audio``). Channels are averaged. Another rate is brought to the run's by a polyphase filter
@@ -12,19 +12,16 @@ import functools
 import io
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from striate.data import wav
 from striate.data.decode import Header, Unreadable
 from striate.data.wav import Wav
-from striate.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -34,7 +31,6 @@ ENDINGS = {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", "
 CROSSINGS, KAISER = 10, 5.0  # zero crossings of the resampling filter on each side, and its window's beta
 PCM_16 = {"PCM_S8", "PCM_U8", "PCM_16"}  # soundfile's names of what int16 holds
 MAGIC = {b"fLaC": "FLAC", b"OggS": "Ogg", b"FORM": "AIFF", b"ID3": "MP3"}
-BLOCK = 1 << 16  # frames read at a time
 
 
 def header(data: bytes) -> Header:
@@ -84,7 +80,7 @@ def resampled(samples: NDArray[Any], have: int, want: int) -> NDArray[Any]:
         return samples
     from scipy.signal import resample_poly
 
-    up, down = _ratio(have, want)
+    up, down = ratio(have, want)
     found = resample_poly(samples.astype(np.float32, copy=False), up, down, window=_filter(up, down))
     return _rounded(found) if samples.dtype == np.int16 else found.astype(np.float32, copy=False)
 
@@ -102,159 +98,12 @@ def to_depth(samples: NDArray[Any], dtype: str) -> NDArray[Any]:
     return _rounded(samples * np.float32(32768))
 
 
-@dataclass(frozen=True)
-class Recording:
-    """A recording of any length, read once from front to back.
+def ratio(have: int, want: int) -> tuple[int, int]:
+    """Reduce a change of rate: how many samples come from how many.
 
-    rate: samples a second of the blocks.   frames: their number as far as the header tells, else None.
+    >>> ratio(44100, 8000)
+    (80, 441)
     """
-
-    rate: int
-    frames: int | None
-    _blocks: Iterable[NDArray[np.float32]]
-
-    def blocks(self, frames: int) -> Iterator[NDArray[np.float32]]:
-        """Yield (frames,) samples at a time, mono, full scale 1, the last block shorter.
-
-        Raises DataError for samples that are no numbers, and for a stream that ends too early.
-        """
-        waiting: list[NDArray[np.float32]] = []
-        count = 0
-        for block in self._blocks:
-            waiting.append(block)
-            count += len(block)
-            if count >= frames:
-                joined = np.concatenate(waiting)
-                whole = count // frames * frames
-                yield from joined[:whole].reshape(-1, frames)
-                waiting, count = [joined[whole:]], count - whole
-        if count:
-            yield np.concatenate(waiting)
-
-
-@contextmanager
-def recording(where: Path | IO[bytes], rate: int | None = None) -> Iterator[Recording]:
-    """Open a recording to be read in blocks, with memory for one of them.
-
-    where: a file; or a stream, such as a pipe, which must be WAV.   rate: samples a second wanted; None is
-    the recording's own. Resampled blocks are those of the whole recording, to float32's rounding.
-    Raises DataError where it cannot be read; a file that is cut off is refused here.
-    """
-    from pathlib import Path
-
-    if not isinstance(where, Path):
-        yield _opened(where, getattr(where, "name", "the stream"), None, rate)
-        return
-    try:
-        with where.open("rb") as file:
-            size = where.stat().st_size
-            yield _opened(file, where.name, size, rate)
-    except OSError as error:
-        raise DataError(
-            f"Cannot read {where}: {error.strerror or error}.", "Check the file and its permissions."
-        ) from error
-
-
-def _opened(file: IO[bytes], name: Any, size: int | None, rate: int | None) -> Recording:
-    try:
-        have, frames, blocks = _raw_blocks(file, str(name), size)
-    except Unreadable as error:
-        raise DataError(f"{name}: {error.reason}.", "Give a WAV file, or install the extra audio.") from error
-    if rate is None or rate == have:
-        return Recording(have, frames, blocks)
-    return Recording(rate, frames and -(-frames * rate // have), _resampled_blocks(blocks, have, rate))
-
-
-def _raw_blocks(
-    file: IO[bytes], name: str, size: int | None
-) -> tuple[int, int | None, Iterator[NDArray[np.float32]]]:
-    """Give rate, number of frames and the mono blocks of an opened file.
-
-    size: its bytes, None for a stream.
-    """
-    start = file.read(12)
-    if wav.holds(start):
-        ahead = io.BytesIO(start)
-        try:
-            found = wav.start(lambda n: ahead.read(n) or file.read(n))
-        except wav.OtherCodec:
-            found = None
-        if found is not None:
-            if size is not None:
-                found = _fitting(found, size - file.tell())
-            return found.rate, found.frames, _wav_blocks(file, found, name)
-    if size is None:
-        raise Unreadable("a stream must be WAV with PCM or float samples")
-    file.seek(0)
-    other = _soundfile(start).SoundFile(file)
-    blocks = (mono(block) for block in other.blocks(BLOCK, dtype="float32", always_2d=True))
-    return other.samplerate, other.frames, _finite(blocks, name)
-
-
-def _fitting(found: Wav, left: int) -> Wav:
-    there = left // found.frame_bytes
-    if found.frames is not None and found.frames > there:
-        raise Unreadable(f"cut off: {there:,} of {found.frames:,} samples are there")
-    if there == 0 or found.frames == 0:
-        raise Unreadable("holds no samples")
-    frames = there if found.frames is None else found.frames
-    return Wav(found.rate, found.channels, found.bits, found.floating, frames)
-
-
-def _wav_blocks(file: IO[bytes], found: Wav, name: str) -> Iterator[NDArray[np.float32]]:
-    def raw() -> Iterator[NDArray[np.float32]]:
-        left = found.frames
-        while left is None or left > 0:
-            wanted = BLOCK if left is None else min(BLOCK, left)
-            data = file.read(wanted * found.frame_bytes)
-            count = len(data) // found.frame_bytes
-            if count:
-                yield to_depth(mono(found.samples(data)), "float32")
-            left = left and left - count
-            if count < wanted:
-                break
-        if left:
-            raise DataError(
-                f"{name} ended {left / found.rate:,.1f} s before its header says.",
-                "What came before was read; let the writer finish, or leave the length 0 in the header.",
-            )
-
-    return _finite(raw(), name)
-
-
-def _finite(blocks: Iterable[NDArray[np.float32]], name: str) -> Iterator[NDArray[np.float32]]:
-    for block in blocks:
-        if not np.isfinite(block).all():
-            raise DataError(
-                f"{name} holds samples that are no numbers (NaN or infinite).", "Write it again as PCM."
-            )
-        yield block
-
-
-def _resampled_blocks(
-    blocks: Iterable[NDArray[np.float32]], have: int, want: int
-) -> Iterator[NDArray[np.float32]]:
-    """Resample without the whole: each part with as much around it as the filter reaches."""
-    up, down = _ratio(have, want)
-    # Parts begin at multiples of ``down``, where an input and an output sample fall together.
-    around = down * -(-(CROSSINGS * max(up, down) // up + 1) // down)
-    held, lead = (
-        np.empty(0, np.float32),
-        0,
-    )  # lead: samples in front that are only context, and were given out
-    for block in blocks:
-        held = np.concatenate([held, block])
-        new = (len(held) - lead - around) // down * down
-        if new < down:
-            continue
-        found = resampled(held[: lead + new + around], have, want)
-        yield found[lead * up // down :][: new * up // down]
-        kept = min(around, lead + new)
-        held, lead = held[lead + new - kept :], kept
-    yield resampled(held, have, want)[lead * up // down :]
-
-
-def _ratio(have: int, want: int) -> tuple[int, int]:
     common = math.gcd(have, want)
     return want // common, have // common
 
@@ -284,7 +133,7 @@ def _described(data: bytes) -> tuple[Wav, str, str]:
             pass
         else:
             return found, found.dtype, f"{found.bits} bits" + (" float" if found.floating else "")
-    with _opened_by_soundfile(data) as file:
+    with _opened_byneeds_soundfile(data) as file:
         if not file.frames:
             raise Unreadable("holds no samples")
         found = Wav(file.samplerate, file.channels, 16, floating=False, frames=file.frames)
@@ -299,7 +148,7 @@ def _samples(data: bytes) -> tuple[int, NDArray[Any]]:
             pass
         else:
             return found.rate, found.samples(raw)
-    with _opened_by_soundfile(data) as file:
+    with _opened_byneeds_soundfile(data) as file:
         depth = "int16" if file.subtype in PCM_16 else "float32"
         samples: NDArray[Any] = file.read(dtype=depth, always_2d=True)
         if len(samples) < file.frames:
@@ -308,8 +157,8 @@ def _samples(data: bytes) -> tuple[int, NDArray[Any]]:
 
 
 @contextmanager
-def _opened_by_soundfile(data: bytes) -> Iterator[Any]:
-    soundfile = _soundfile(data[:12])
+def _opened_byneeds_soundfile(data: bytes) -> Iterator[Any]:
+    soundfile = needs_soundfile(data[:12])
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             yield file
@@ -317,7 +166,7 @@ def _opened_by_soundfile(data: bytes) -> Iterator[Any]:
         raise Unreadable("damaged, or no sound that soundfile reads") from error
 
 
-def _soundfile(start: bytes) -> Any:
+def needs_soundfile(start: bytes) -> Any:
     """Import soundfile, or say which kind of file needs it."""
     if not start:
         raise Unreadable("is empty")

@@ -1,0 +1,177 @@
+"""What files' names say: ``{label}_{group}_{n}.wav`` takes a name apart, ``n<5`` chooses by a part of it."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from striate.data.sources import Sample, in_order
+from striate.errors import DataError, RecipeError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FIELD = re.compile(r"\{(\w+)\}")
+RULE = re.compile(r"\s*([^\W\d]\w*)\s*(<=|>=|==|!=|<|>)\s*(\S.*?)\s*")
+ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+EXAMPLE = "For example '{label}_{speaker}_{n}.wav', which reads 3_anna_12.wav."
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A form of names. ``{word}`` is a field: anything but "/" and the character that follows the field.
+
+    A pattern without "/" is held against a file's own name, one with "/" against as many last parts of its
+    path as it has itself. Where it ends with a field, the ending of the file (.wav) is left away.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    _form: re.Pattern[str]
+
+    def fields(self, name: str) -> dict[str, str] | None:
+        """Take a file's name apart; None where the pattern does not match.
+
+        >>> pattern("{label}_{group}_{n}.wav").fields("recordings/7_jackson_3.wav")
+        {'label': '7', 'group': 'jackson', 'n': '3'}
+        """
+        end = "/".join(name.split("/")[-1 - self.text.count("/") :])
+        if self.text.endswith("}"):
+            end = re.sub(r"\.[^./]*$", "", end)
+        match = self._form.fullmatch(end)
+        return match and match.groupdict()
+
+
+def pattern(text: str) -> Pattern:
+    """Read a pattern. Raises RecipeError for one without fields, or with a field twice."""
+    names = FIELD.findall(text)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    rest = FIELD.sub("", text)
+    if not names or twice or "{" in rest or "}" in rest or any(name[0].isdigit() for name in names):
+        why = f"it names {{{twice[0]}}} twice" if twice else "it needs fields in braces, each a word"
+        raise RecipeError(f"--label-pattern: {why}. Received: {text!r}.", EXAMPLE)
+    form, end = "", 0
+    for match in FIELD.finditer(text):
+        following = text[match.end() : match.end() + 1]
+        if following == "{":
+            raise RecipeError(
+                f"--label-pattern: nothing parts {match[0]} from the field behind it. Received: {text!r}.",
+                EXAMPLE,
+            )
+        stop = "/" + following if following else "/"
+        form += re.escape(text[end : match.start()]) + f"(?P<{match[1]}>[^{re.escape(stop)}]+)"
+        end = match.end()
+    return Pattern(text, tuple(names), re.compile(form + re.escape(text[end:])))
+
+
+def described(names: Sequence[str], text: str) -> list[dict[str, str]]:
+    """Take every name apart. Raises DataError where the pattern does not match all of them."""
+    form = pattern(text)
+    found = [form.fields(name) for name in names]
+    missed = [name for name, fields in zip(names, found, strict=True) if fields is None]
+    if missed:
+        how_many = "no file" if len(missed) == len(names) else f"not {len(missed):,} of {len(names):,} files"
+        raise DataError(
+            f"--label-pattern {text!r} matches {how_many}, the first is {missed[0]!r}.",
+            "A field ends at the character that follows it. " + EXAMPLE,
+        )
+    return [fields for fields in found if fields is not None]
+
+
+def labelled(
+    samples: Sequence[Sample], text: str, *, task: str, group: str | None, test: str | None
+) -> tuple[Sample, ...]:
+    """Give samples the label, group and split that their names say.
+
+    text: the pattern.   task: "regression" makes labels numbers; others than classification need none.
+    group: the field that keeps samples on one side of the split, None is none.   test: a rule; samples for
+    which it holds are of the test split, the others have none yet.
+    Raises RecipeError for a field that the pattern lacks, DataError where names do not fit.
+    """
+    fields = described([sample.name for sample in samples], text)
+    known = pattern(text).names
+    if "label" not in known and task in {"classification", "regression"}:
+        raise RecipeError(f"--label-pattern: it needs {{label}}. Received: {text!r}.", EXAMPLE)
+    for option, word in (("--group", group), ("--test", test and _rule(test)[0])):
+        if word is not None and word not in known:
+            raise RecipeError(
+                f"{option}: the pattern has no field {word!r}. Received: {text!r}.", did_you_mean(word, known)
+            )
+    pairs = list(zip(fields, samples, strict=True))
+    chosen = [test is not None and _holds(test, each, sample.name) for each, sample in pairs]
+    return tuple(
+        replace(
+            sample,
+            target=_target(each, task, sample),
+            group=sample.group if group is None else each[group],
+            split="test" if is_test else sample.split,
+        )
+        for (each, sample), is_test in zip(pairs, chosen, strict=True)
+    )
+
+
+def classes_of(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Give the classes that occur, in order; none for numbers."""
+    return in_order({sample.target for sample in samples if isinstance(sample.target, str)})
+
+
+def is_rule(text: str) -> bool:
+    """Tell whether ``--test`` holds a rule rather than a share.
+
+    >>> is_rule("n<5"), is_rule("0.2")
+    (True, False)
+    """
+    return RULE.fullmatch(text) is not None
+
+
+def _rule(text: str) -> tuple[str, str, str]:
+    match = RULE.fullmatch(text)
+    if match is None:
+        raise RecipeError(
+            f"--test: neither a share nor a rule. Received: {text!r}.",
+            "Write 0.2, or compare a field of --label-pattern: 'n<5' or 'speaker==anna'.",
+        )
+    return match[1], match[2], match[3]
+
+
+def _holds(rule: str, fields: dict[str, str], name: str) -> bool:
+    field, compare, value = _rule(rule)
+    have, limit = _number(fields[field]), _number(value)
+    if compare in ORDERS:
+        if math.isnan(limit):
+            raise RecipeError(
+                f"--test: {compare} compares numbers. Received: {rule!r}.", f"Write {field}=={value}."
+            )
+        if math.isnan(have):
+            raise DataError(
+                f"--test {rule!r}: {field} is no number but {fields[field]!r} in {name!r}.",
+                f"Choose by value: {field}=={fields[field]}.",
+            )
+        return bool(ORDERS[compare](have, limit))
+    same = fields[field] == value or have == limit
+    return same == (compare == "==")
+
+
+def _target(fields: dict[str, str], task: str, sample: Sample) -> str | float:
+    if "label" not in fields or task not in {"classification", "regression"}:
+        return sample.target
+    if task == "classification":
+        return fields["label"]
+    number = _number(fields["label"])
+    if not math.isfinite(number):
+        raise DataError(
+            f"{sample.name}: a label must be a finite number. Received: {fields['label']!r}.",
+            "For class names leave --task regression away.",
+        )
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
