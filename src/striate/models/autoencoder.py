@@ -2,9 +2,9 @@
 
 Input: any picture, or a sequence of fixed length.  `.encoder` gives the code, `.decoder` the input's shape
 again: values as they went in, or before a sigmoid where the loss is cross-entropy.
-Sources: Hinton and Salakhutdinov 2006, Reducing the dimensionality of data with neural networks (logistic units
-about a linear code); Baldi and Hornik 1989 (linear units reach the error of PCA, and none below it); Masci,
-Meier, Ciresan and Schmidhuber 2011, Stacked convolutional auto-encoders (here with strides for its pooling).
+Sources: Hinton and Salakhutdinov 2006, Reducing the dimensionality of data with neural networks (logistic
+units about a linear code); Baldi and Hornik 1989 (linear units reach the error of PCA, and none below it);
+Masci, Meier, Ciresan and Schmidhuber 2011, Stacked convolutional auto-encoders (strides for its pooling).
 """
 
 from __future__ import annotations

@@ -14,13 +14,15 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+RELU = partial(nn.ReLU, inplace=True)
+
 
 def mlp(
     classes: int = 10,
     channels: int = 1,
     size: int = 28,
     widths: tuple[int, ...] = (300, 100),
-    nonlinearity: Callable[[], nn.Module] = partial(nn.ReLU, inplace=True),
+    nonlinearity: Callable[[], nn.Module] = RELU,
     length: int | None = None,
 ) -> nn.Module:
     """Build a perceptron with a nonlinearity between its layers.
