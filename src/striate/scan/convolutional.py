@@ -9,80 +9,33 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from striate.errors import ModelError
 from striate.ops import sequence
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from striate.scan.sliding import (
+    AVERAGES,
+    FIXED_POOLS,
+    MAXIMA,
+    OVER_TIME,
+    Sliding,
+    Windows,
+    as_convolution,
+    at_every_place,
+    norm_of_map,
+    pooled,
+    refusal,
+    reshaped,
+    words,
+)
 
 RESHAPES = {"Flatten", "flatten", "view", "reshape", "squeeze"}
 REDUCTIONS = {"mean", "amax"}
-AVERAGES = {"AdaptiveAvgPool2d", "adaptive_avg_pool2d", "AdaptiveAvgPool1d", "adaptive_avg_pool1d", "mean"}
-MAXIMA = {"AdaptiveMaxPool2d", "adaptive_max_pool2d", "AdaptiveMaxPool1d", "adaptive_max_pool1d", "amax"}
-FIXED_POOLS = {
-    "avg_pool1d": nn.AvgPool1d, "max_pool1d": nn.MaxPool1d,
-    "avg_pool2d": nn.AvgPool2d, "max_pool2d": nn.MaxPool2d,
-}  # fmt: skip
 SLIDING = (nn.Conv1d, nn.Conv2d, nn.AvgPool1d, nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d)
 NEAR = 1e-4  # of the largest output: what rounding in another order may change
 FAR = {1: 2**12 * 3 * 5 * 7, 2: 2**7 * 3 * 5 * 7}  # steps, pixels; multiples of every total stride there is
-
-Sliding = nn.Conv1d | nn.Conv2d | nn.AvgPool1d | nn.AvgPool2d | nn.MaxPool1d | nn.MaxPool2d
-
-
-class Windows(nn.Module):
-    """Lay each window's values one behind another, as a flattening does: (N, C, H, W) -> (N, C h w, ...)."""
-
-    def __init__(self, size: Sequence[int]) -> None:
-        super().__init__()
-        self.size = tuple(size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for axis, size in enumerate(self.size, 2):
-            x = x.unfold(axis, size, 1)
-        axes = len(self.size)
-        places = x.shape[2 : 2 + axes]
-        order = (0, 1, *range(2 + axes, 2 + 2 * axes), *range(2, 2 + axes))
-        return x.permute(order).reshape(len(x), -1, *places)
-
-
-class SlidingMean(nn.Module):
-    """Average over every ``size`` neighbouring steps, at a cost that does not depend on it.
-
-    (N, C, L) -> (N, C, L - size + 1), as differences of running sums.
-    """
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        total = F.pad(x, (1, 0)).cumsum(2, dtype=torch.float64)
-        return ((total[..., self.size :] - total[..., : -self.size]) / self.size).to(x.dtype)
-
-
-class From(nn.Module):
-    """Leave out the first steps: the last step of every window is left. (N, C, L) -> (N, C, L - first)."""
-
-    def __init__(self, first: int) -> None:
-        super().__init__()
-        self.first = first
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x[..., self.first :]
-
-
-OVER_TIME: dict[Any, Callable[[int], nn.Module]] = {
-    sequence.mean_over_time: SlidingMean,
-    sequence.max_over_time: lambda steps: nn.MaxPool1d(steps, 1),
-    sequence.last_step: lambda steps: From(steps - 1),
-}
 
 
 def fully_convolutional(model: nn.Module, x: Tensor) -> nn.Module:
@@ -107,7 +60,7 @@ def fully_convolutional(model: nn.Module, x: Tensor) -> nn.Module:
         with torch.inference_mode():
             _Sizes(form).run(torch.cat([x[:1]] * 2))
     except Exception as error:  # whatever a foreign network raises
-        raise _refusal(f"torch.fx cannot follow it ({_line(error)})") from error
+        raise refusal(f"torch.fx cannot follow it ({_line(error)})") from error
     for node in list(form.graph.nodes):
         if node.op.startswith("call"):
             _rewrite(form, node, x.dim() - 2)
@@ -138,16 +91,16 @@ def total_strides(form: nn.Module, x: Tensor) -> tuple[int, ...]:
             for far in (0, more)
         )
     except Exception as error:  # branches that do not grow alike, or an operator without a shape
-        raise _refusal(f"its parts do not grow alike ({_line(error)})") from error
+        raise refusal(f"its parts do not grow alike ({_line(error)})") from error
     grown = [large - small for small, large in zip(one[2:], many[2:], strict=True)]
     if any(n < 1 or more % n for n in grown):
-        raise _refusal("its map of answers does not grow evenly with the picture")
+        raise refusal("its map of answers does not grow evenly with the picture")
     return tuple(more // n for n in grown)
 
 
 def _traced(model: nn.Module) -> fx.GraphModule:
     """Follow a network's steps; what is taken over a sequence's true steps stays one step."""
-    tracer = fx.Tracer(autowrap_modules=(math, sequence))
+    tracer = fx.Tracer(autowrap_modules=(math, sequence))  # type: ignore[arg-type]
     graph = tracer.trace(model)
     return fx.GraphModule(tracer.root, graph)
 
@@ -177,24 +130,27 @@ def _rewrite(form: fx.GraphModule, node: fx.Node, axes: int) -> None:
     elif node.target in OVER_TIME:
         _replace(form, node, source, OVER_TIME[node.target](given[2]))
     elif name in RESHAPES:
-        _replace(form, node, source, _reshaped(name, given, made, axes))
+        _replace(form, node, source, reshaped(name, given, made, axes))
     elif name.startswith("Dropout"):  # so that a dense layer stands right behind the flattening
         node.replace_all_uses_with(source)
     elif name in AVERAGES | MAXIMA:
         if name in REDUCTIONS and not _over_places(node, axes):
-            raise _refusal(f"{name} is not over {'both axes of a picture' if axes == 2 else 'time'}")
-        _replace(form, node, source, _pooled(name, given, made, axes))
+            raise refusal(f"{name} is not over {'both axes of a picture' if axes == 2 else 'time'}")
+        _replace(form, node, source, pooled(name, given, made, axes))
     elif isinstance(module, nn.Linear):
         if len(given) != 2:
-            raise _refusal(f"the dense layer {node.target} is given {_words(given)}, not a vector")
+            raise refusal(f"the dense layer {node.target} is given {words(given)}, not a vector")
         before = source.meta.get("flattens")
         _replace(
-            form, node, before or source, _dense(module, before.meta["value"] if before else given, axes)
+            form,
+            node,
+            before or source,
+            as_convolution(module, before.meta["value"] if before else given, axes),
         )
     elif isinstance(module, nn.BatchNorm1d) and len(given) == 2 and axes == 2:
-        _replace(form, node, source, _norm(module))
+        _replace(form, node, source, norm_of_map(module))
     elif isinstance(module, SLIDING):
-        _replace(form, node, source, _at_every_place(module, given))
+        _replace(form, node, source, at_every_place(module, given))
 
 
 def _replace(form: fx.GraphModule, node: fx.Node, source: fx.Node, module: nn.Module) -> None:
@@ -208,67 +164,11 @@ def _replace(form: fx.GraphModule, node: fx.Node, source: fx.Node, module: nn.Mo
     node.replace_all_uses_with(new)
 
 
-def _reshaped(name: str, given: torch.Size, made: torch.Size, axes: int) -> nn.Module:
-    """Keep channels where they are: a vector of D numbers is a map of D channels from now on."""
-    channels, places = given[1], given[2:]
-    if made == given or (places.numel() == 1 and made[1:].numel() == channels == made[1]):
-        return nn.Identity()
-    if len(places) != axes or made[1:] != (channels * places.numel(),):
-        raise _refusal(f"{name} makes {_words(made)} of {_words(given)}")
-    return Windows(places)
-
-
-def _dense(layer: nn.Linear, given: torch.Size, axes: int) -> nn.Module:
-    """Give the convolution over a map (N, C, h, w), or over a vector (N, D), that a dense layer is."""
-    size = tuple(given[2:]) or (1,) * axes
-    kind: Any = nn.Conv2d if axes == 2 else nn.Conv1d
-    conv: nn.Conv1d | nn.Conv2d = kind(
-        given[1], layer.out_features, size, bias=layer.bias is not None, device="meta"
-    )
-    conv.weight = nn.Parameter(layer.weight.detach().view(layer.out_features, given[1], *size))
-    conv.bias = layer.bias
-    return conv
-
-
-def _norm(norm: nn.BatchNorm1d) -> nn.BatchNorm2d:
-    """Norm the channels of a map as those of a vector."""
-    made = nn.BatchNorm2d(norm.num_features, norm.eps, norm.momentum)
-    made.__dict__.update(copy.copy(norm.__dict__))
-    return made
-
-
-def _pooled(name: str, given: torch.Size, made: torch.Size, axes: int) -> nn.Module:
-    """Pool over a window of the size that was pooled over in training."""
-    sizes, counts = tuple(given[2:]), tuple(made[2:]) or (1,) * axes
-    if len(sizes) != axes or any(size % count for size, count in zip(sizes, counts, strict=True)):
-        raise _refusal(f"{name} makes {_words(made)} of {_words(given)}")
-    kernel = tuple(size // count for size, count in zip(sizes, counts, strict=True))
-    stride = tuple(1 if count == 1 else size for size, count in zip(kernel, counts, strict=True))
-    if name in AVERAGES and axes == 1 and stride == (1,):
-        return SlidingMean(kernel[0])
-    kind: Any = FIXED_POOLS[f"{'max' if name in MAXIMA else 'avg'}_pool{axes}d"]
-    pool: nn.Module = kind(kernel, stride)
-    return pool
-
-
-def _at_every_place(module: Sliding, given: torch.Size) -> nn.Module:
-    """Give a layer whose kernel covers its whole map stride 1: in training its stride never counted."""
-    once = (1,) * (len(given) - 2)
-    stride = module.stride if isinstance(module.stride, tuple) else (module.stride,) * len(once)
-    shadow: Any = copy.copy(module)
-    shadow.stride = once
-    made = copy.deepcopy(shadow).to("meta")(torch.empty(given, device="meta"))
-    if isinstance(made, tuple) or stride == once:
-        return module
-    shadow.stride = tuple(1 if n == 1 else step for n, step in zip(made.shape[2:], stride, strict=True))
-    return shadow  # type: ignore[no-any-return]
-
-
 def _as_module(node: fx.Node, name: str) -> Sliding:
     """Give the module that a call of F.avg_pool2d or the like is; sizes that it computed are fixed."""
     args, options = fx.node.map_arg((node.args[1:], node.kwargs), lambda one: one.meta["value"])
     if len(args) > 4:  # behind them, function and module differ in their order
-        raise _refusal(f"a call of {name} gives its options without their names")
+        raise refusal(f"a call of {name} gives its options without their names")
     kind: Any = FIXED_POOLS[name]
     pool: Sliding = kind(*args, **{k: v for k, v in options.items() if k != "input"})
     return pool
@@ -295,26 +195,16 @@ def _check(model: nn.Module, form: nn.Module, x: Tensor) -> None:
         with torch.inference_mode():
             wanted, found = model.eval()(x), form.forward(x)  # a call would print a traceback where it fails
     except Exception as error:  # whatever does not go together any more
-        raise _refusal(f"its steps do not fit as convolutions ({_line(error)})") from error
+        raise refusal(f"its steps do not fit as convolutions ({_line(error)})") from error
     finally:
         for module, training in modes:
             module.training = training
     if not isinstance(wanted, Tensor):
-        raise _refusal(f"it gives a {type(wanted).__name__}, not a tensor")
+        raise refusal(f"it gives a {type(wanted).__name__}, not a tensor")
     if found.shape != (*wanted.shape, *(1,) * (x.dim() - 2)):
-        raise _refusal(f"it would give {_words(found.shape)} for one window")
+        raise refusal(f"it would give {words(found.shape)} for one window")
     if not torch.allclose(found.flatten(1), wanted, rtol=0, atol=NEAR * max(1, float(wanted.abs().max()))):
-        raise _refusal("as convolutions it answers otherwise")
-
-
-def _refusal(reason: str) -> ModelError:
-    return ModelError(
-        f"The network cannot be made fully convolutional: {reason}.", "It can be scanned window by window."
-    )
-
-
-def _words(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape[1:])) or "nothing"
+        raise refusal("as convolutions it answers otherwise")
 
 
 def _line(error: Exception) -> str:
