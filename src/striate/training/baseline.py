@@ -1,25 +1,33 @@
 """Two plain answers that a network has to beat: the commonest class (or the mean), and a linear model.
 
-They cost about a second. A network that is no better has learnt nothing from the shapes in the pictures.
+They cost about a second. A network that is no better has learnt nothing from the shapes in the pictures, or
+from what happens when in the sequences.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from striate.training.metrics import classified, measured
+from striate.data.sequence import Sequences
+from striate.training.features import NAMES, features
+from striate.training.next_step import NextStep
+from striate.training.plainsteps import plain_steps
+from striate.training.task import Classification, Regression
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
+    from striate.training.task import Prepared, Task
+
 SIDE = 16  # pictures are averaged down to at most this many pixels a side
-TRAIN_LIMIT, TEST_LIMIT = 5_000, 10_000  # pictures, drawn by the seed where there are more
+TRAIN_LIMIT, TEST_LIMIT = 5_000, 10_000  # samples, drawn by the seed where there are more
+VALUES = 20_000_000  # of sequences whose next step is asked: 80 MB
 
 
 @dataclass(frozen=True)
@@ -36,36 +44,55 @@ def plain_answers(
     train: NDArray[Any],
     test: NDArray[Any],
     *,
-    task: str,
-    classes: Sequence[str],
+    task: Task,
+    preprocess: Prepared,
     seed: int,
 ) -> list[Answer]:
-    """Score two plain answers on the pictures the network is scored on.
+    """Score two plain answers on what the network is scored on.
 
-    pixels: (M, H, W, C), any dtype, maybe memory-mapped.   targets: (M,) class indices, or numbers for
-    regression.   train, test: rows of both.   task: "classification" or "regression".
-    Returns the constant answer, then the linear model.
+    pixels: (M, H, W, C) or (M, L, C'), any dtype, maybe memory-mapped.   targets: (M,) class indices, or
+    numbers for regression.   train, test: rows of both.   task, preprocess: the run's.
+    Returns the constant answer, then the linear model; for the next step what :mod:`.plainsteps` says, and
+    nothing for a reconstruction.
     """
-    learnt, asked = np.asarray(targets)[train], np.asarray(targets)[test]
     draw = np.random.default_rng((seed, 5))
     some, others = _drawn(draw, train, TRAIN_LIMIT), _drawn(draw, test, TEST_LIMIT)
-    train_x, test_x = _standardised(_averaged(pixels, some), _averaged(pixels, others))
+    if isinstance(task, NextStep):
+        learnt, asked = (_steps(pixels, targets, rows, task, preprocess) for rows in (some, others))
+        return [Answer(*answer) for answer in plain_steps(learnt, asked, task.kind)]
+    if isinstance(preprocess, Sequences):
+        train_x, test_x = (features(pixels, rows, preprocess) for rows in (some, others))
+        looks = NAMES[preprocess.modality]
+    else:
+        train_x, test_x = _averaged(pixels, some), _averaged(pixels, others)
+        looks = "the pixels"
+    train_x, test_x = _standardised(train_x, test_x)
+    learnt_y, asked_y = np.asarray(targets)[train], np.asarray(targets)[test]
     train_y, test_y = np.asarray(targets)[some], np.asarray(targets)[others]
-    if task == "regression":
-        mean = float(learnt.mean())
-        constant = measured(np.full(len(asked), mean), asked)
-        linear = measured(_ridge(train_x, train_y, test_x), test_y)
-        return [
-            Answer(f"Always answering the mean ({mean:.4g})", constant.summary()),
-            Answer("A linear model on the pixels", linear.summary()),
-        ]
-    shares = np.bincount(learnt, minlength=len(classes)) / len(learnt)
-    always = classified(np.tile(shares, (len(asked), 1)), asked, classes)
-    odds = _logistic(train_x, train_y, test_x, len(classes))
+    if isinstance(task, Regression):
+        mean = float(learnt_y.mean())
+        constant, linear = np.full(len(asked_y), mean), _ridge(train_x, train_y, test_x)
+        name = f"Always answering the mean ({mean:.4g})"
+    elif isinstance(task, Classification):
+        shares = np.bincount(learnt_y, minlength=task.outputs) / len(learnt_y)
+        constant = np.tile(shares, (len(asked_y), 1))
+        linear = _logistic(train_x, train_y, test_x, task.outputs)
+        name = f"Always answering “{task.classes[int(shares.argmax())]}”"
+    else:
+        return []
     return [
-        Answer(f"Always answering “{classes[int(shares.argmax())]}”", always.summary()),
-        Answer("A linear model on the pixels", classified(odds, test_y, classes).summary()),
+        Answer(name, task.score(constant, asked_y).summary()),
+        Answer(f"A linear model on {looks}", task.score(linear, test_y).summary()),
     ]
+
+
+def _steps(
+    pixels: NDArray[Any], targets: NDArray[Any], rows: NDArray[Any], task: NextStep, preprocess: Prepared
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Give sequences as the network sees them and what follows each step, of as many rows as memory likes."""
+    rows = rows[:: math.ceil(len(rows) * math.prod(preprocess.shape) / VALUES)]
+    x = preprocess.tensor(torch.from_numpy(np.ascontiguousarray(pixels[rows].swapaxes(1, 2))))
+    return x.numpy(), task.truths(pixels, targets, rows, preprocess)
 
 
 def _drawn(draw: np.random.Generator, rows: NDArray[Any], limit: int) -> NDArray[Any]:
