@@ -7,12 +7,34 @@ All are differentiable in x, and none waits for a value, so that a graph can be 
 
 from __future__ import annotations
 
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec
+
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from striate.errors import ModelError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
+P = ParamSpec("P")
+
+
+def _one_call(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Let what follows torch's functions (the rows of inspect, torch.fx) see one call, not its parts."""
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        if has_torch_function(args):
+            return handle_torch_function(called, args, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    return called
+
+
+@_one_call
 def lengths(x: Tensor) -> Tensor:
     """Count each sequence's true steps: those up to the last one that is not all zero.
 
@@ -42,6 +64,7 @@ def true_steps(n: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=n.device) < n[:, None, None]
 
 
+@_one_call
 def masked(x: Tensor, n: Tensor) -> Tensor:
     """Put zeros where the padding is: what a layer's bias wrote there goes.
 
@@ -53,6 +76,7 @@ def masked(x: Tensor, n: Tensor) -> Tensor:
     return x.masked_fill(~true_steps(n, x.shape[2]), 0.0)
 
 
+@_one_call
 def mean_over_time(x: Tensor, n: Tensor) -> Tensor:
     """Average each channel over the true steps.
 
@@ -64,6 +88,7 @@ def mean_over_time(x: Tensor, n: Tensor) -> Tensor:
     return masked(x, n).sum(dim=2) / n[:, None]
 
 
+@_one_call
 def max_over_time(x: Tensor, n: Tensor) -> Tensor:
     """Give each channel's largest value over the true steps: was the pattern anywhere?
 
@@ -77,6 +102,7 @@ def max_over_time(x: Tensor, n: Tensor) -> Tensor:
     return x.masked_fill(~true_steps(n, x.shape[2]), -torch.inf).max(dim=2).values
 
 
+@_one_call
 def last_step(x: Tensor, n: Tensor) -> Tensor:
     """Give each channel's value at the last true step.
 
@@ -88,6 +114,7 @@ def last_step(x: Tensor, n: Tensor) -> Tensor:
     return x.gather(2, (n - 1)[:, None, None].expand(-1, x.shape[1], 1)).squeeze(2)
 
 
+@_one_call
 def backwards(x: Tensor, n: Tensor) -> Tensor:
     """Turn time round within each sequence; the padding stays where it is.
 
