@@ -116,7 +116,6 @@ def _new(
     profile: bool,
 ) -> Run:
     """Check, choose, split: from what was asked to a run folder with a whole recipe, then train."""
-    from striate.training import defaults
     from striate.training import task as tasks
     from striate.training.step import fitting_model
 
@@ -130,8 +129,11 @@ def _new(
     if Path(asked.data).exists():  # a resumed or repeated run may be started from another folder
         asked = asked.replace(data=str(Path(asked.data).resolve()))
     known = None if start is None else start.preprocess
-    choosing = _for_pictures if source.modality == "pictures" else _for_sequences
-    recipe, choices, preprocess = choosing(asked, source, seen, known, own_model, emit)
+    preprocess: Preprocess | Sequences
+    if source.modality == "pictures":
+        recipe, choices, preprocess = _for_pictures(asked, source, seen, known, own_model, emit)
+    else:
+        recipe, choices, preprocess = _for_sequences(asked, source, seen, known)
     for choice in choices:
         emit(choice)
     # A model that does not fit says so before the pictures are decoded.
@@ -237,7 +239,7 @@ def _for_pictures(
 
 
 def _for_sequences(
-    asked: Recipe, source: Source, seen: Survey, known: Any, own_model: Any, emit: Emit
+    asked: Recipe, source: Source, seen: Survey, known: Any
 ) -> tuple[Recipe, list[events.Choice], Sequences]:
     """Do for sequences what :func:`_for_pictures` does for pictures."""
     from striate.data.sequence_augment import parse

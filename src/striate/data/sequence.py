@@ -7,10 +7,10 @@ how a network knows the true length (:func:`striate.ops.sequence.lengths`).
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import math
 from collections import Counter
-import dataclasses
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
