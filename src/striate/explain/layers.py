@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from striate import taps
 from striate.errors import ModelError, did_you_mean
+from striate.summary.rows import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -84,9 +85,10 @@ def follow(
 ) -> object:
     """Run a network in evaluation and show the output of each layer to ``use``, in the order of the calls.
 
-    A layer is a module that calls no other and puts out one tensor (N, ...); what makes its weights, as
-    weight norm does, is none. What ``use`` returns takes the place of the output; a layer's output may be changed afterwards by an in-place operation, so whoever
-    keeps one keeps a clone, and whoever asks for its gradient returns the clone.
+    A layer is a module that calls no other and puts out one tensor (N, ...); what makes a layer's weights, as
+    weight norm does, is none. What ``use`` returns takes the place of the output; a layer's output may be
+    changed afterwards by an in-place operation, so whoever keeps one keeps a clone, and whoever asks for its
+    gradient returns the clone.
     blocks: also modules that call others, each after what is in it.
     """
     counts: dict[str, int] = {}
@@ -94,7 +96,12 @@ def follow(
     def leave(call: taps.Call) -> None:
         if "parametrizations" in call.name.split("."):
             return
-        if (blocks or is_leaf(call.module)) and call.error is None and isinstance(call.result, Tensor) and len(call.result) == len(x):
+        if (
+            (blocks or is_leaf(call.module))
+            and call.error is None
+            and isinstance(call.result, Tensor)
+            and len(call.result) == len(x)
+        ):
             counts[call.name] = counts.get(call.name, 0) + 1
             again = f"#{counts[call.name]}" if counts[call.name] > 1 else ""
             put = use(call.name + again, call.module, call.result)
@@ -124,7 +131,7 @@ def layers(model: nn.Module, x: Tensor) -> list[Layer]:
     found = []
 
     def note(name: str, module: nn.Module, output: Tensor) -> None:
-        found.append(Layer(name, type(module).__name__, tuple(output.shape[1:])))
+        found.append(Layer(name, kind_of(module), tuple(output.shape[1:])))
 
     with torch.no_grad():
         follow(model, x[:1], note)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from striate.errors import ModelError
 from striate import taps
+from striate.errors import ModelError
 from striate.explain.layers import is_leaf, still
 
 if TYPE_CHECKING:
