@@ -117,10 +117,12 @@ def _new(
 ) -> Run:
     """Check, choose, split: from what was asked to a run folder with a whole recipe, then train."""
     from striate.training import task as tasks
+    from striate.training.reconstruction import damage
     from striate.training.step import fitting_model
 
     # What is wrong with the settings is told before time is spent on the data.
     check_free(out)
+    damage(asked.corrupt)
     if own_model is not None:
         asked = asked.replace(model=name_of(own_model))
     asked, start = start_from(asked, offline=offline, emit=emit)
@@ -455,6 +457,7 @@ def _profile(job: Job, emit: Emit) -> None:
 
 def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Look at validation and test, once, and write the report; return what run.json says with the figures."""
+    from striate.api.codes import rebuilding
     from striate.report.gather import tell
     from striate.training.baseline import plain_answers
     from striate.training.evaluate import evaluate as score
@@ -490,10 +493,12 @@ def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any], 
             preprocess=job.preprocess,
             seed=recipe.seed,
         )
+    codes, rebuilt = rebuilding(job, kept, pictures.names, pictures.source.classes, headline, answers)
+    plain = plain or codes
     info["plain_answers"] = [dataclasses.asdict(answer) for answer in plain]
     inside = _inside(job, kept, pictures, headline, answers, emit) if looked else None
     outline = _outline(job, kept, headline) if looked else None
-    tell(job, info, pictures.names, scores, answers, plain, inside, outline)
+    tell(job, info, pictures.names, scores, answers, plain, inside, outline, rebuilt)
     return info
 
 

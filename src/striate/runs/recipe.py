@@ -98,7 +98,7 @@ class Recipe:
     )
     """First weights: default, xavier_uniform, xavier_normal, he_uniform, he_normal, zeros, normal:STD."""
     dropout: Share = 0.0
-    """Share of the last layer's inputs that are dropped in training."""
+    """Share of the last layer's inputs that are dropped in training; of a tcn, of each layer's outputs."""
     tta: Literal["off", "flip"] = "off"
     """What answers are averaged over when scored or predicted: flip is the picture and its mirror image."""
     patience: Annotated[int, Ge(0)] = 0
@@ -183,6 +183,7 @@ def check(values: Mapping[str, Any]) -> Recipe:
             )
     _check_init(recipe.init)
     _check_fold(recipe)
+    _check_reconstruction(recipe)
     return recipe
 
 
@@ -203,6 +204,14 @@ def _check_fold(recipe: Recipe) -> None:
     if recipe.folds is not None and recipe.test is not None:
         raise RecipeError(
             "--folds and --test both say what is tested: each fold is the test once.", "Leave --test away."
+        )
+
+
+def _check_reconstruction(recipe: Recipe) -> None:
+    if recipe.task != "reconstruction" and (recipe.corrupt != "off" or recipe.loss is not None):
+        flag = "--loss" if recipe.loss is not None else "--corrupt"
+        raise RecipeError(
+            f"{flag} is for --task reconstruction.", f"Leave {flag} away, or add --task reconstruction."
         )
 
 

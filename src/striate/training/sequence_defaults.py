@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
+from striate.errors import RecipeError
 from striate.events import Choice
 from striate.training.defaults import chosen_device, rate_of
 
@@ -35,8 +37,10 @@ GOOD_FOR_OTHERS = {
 def choose(recipe: Recipe, source: Source, plan: Sequences) -> tuple[Recipe, list[Choice]]:
     """Fill every setting that is None but those of speed, and those that only pictures have.
 
-    plan: how the sequences are going to be stored.   Raises RecipeError for a device that is not there.
+    plan: how the sequences are going to be stored.   Raises RecipeError for a device that is not there, and
+    for what only pictures have.
     """
+    _refuse_settings_of_pictures(recipe, source.noun)
     found: dict[str, Any] = {}
     choices: list[Choice] = []
 
@@ -68,7 +72,8 @@ def choose(recipe: Recipe, source: Source, plan: Sequences) -> tuple[Recipe, lis
         epochs = min(60, max(15, round(60_000 / count)))
         pick("epochs", epochs, f"{count:,} {source.noun}; --minutes sets a time instead")
     pick("augment", "off")
-    pick("loss", "squared")
+    if recipe.task == "reconstruction":
+        pick("loss", "squared")
     if plan.modality == "sound":
         pick("rate", plan.rate, "what most files have")
         pick("length", plan.length / plan.rate, "seconds: what holds nearly all")
@@ -76,3 +81,16 @@ def choose(recipe: Recipe, source: Source, plan: Sequences) -> tuple[Recipe, lis
         pick("length", float(plan.length), "what holds nearly all")
     found["device"] = chosen_device(recipe.device)
     return recipe.replace(**found), choices
+
+
+def _refuse_settings_of_pictures(recipe: Recipe, noun: str) -> None:
+    usual = {field.name: field.default for field in dataclasses.fields(recipe)}
+    for name in ("size", "early_size", "fit", "decode", "tta"):
+        value = getattr(recipe, name)
+        if value != usual[name]:
+            flag = name.replace("_", "-")
+            raise RecipeError(
+                f"--{flag} {value}: that is for pictures, and these are {noun}.", f"Leave --{flag} away."
+            )
+    if recipe.stem == "small":
+        raise RecipeError("--stem small: that is for pictures.", "Leave --stem away.")
