@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.data.listing import DAMAGES, damaged, unreadable
-from striate.data.sources import Sample, Source, in_order, split_name
+from striate.data.sources import UNLABELLED, Sample, Source, in_order, split_name
 from striate.errors import DataError
 from striate.events import Emit, Note, ignore
 
@@ -24,8 +24,11 @@ Part = tuple[str | None, NDArray[Any], list[Any]]  # split, pictures (N, H, W[, 
 
 
 def open_npz(path: Path, *, task: str = "classification", emit: Emit = ignore) -> Source:
-    """Open pairs of picture and label arrays. Raises DataError where they are missing or do not fit."""
-    found = _read_npz(path)
+    """Open pairs of picture and label arrays. Raises DataError where they are missing or do not fit.
+
+    task: "next-step" and "reconstruction" take pictures without labels too.
+    """
+    found = read_npz(path)
     pairs: dict[str | None, dict[str, str]] = {}
     for name in found:
         role, split = _role(name)
@@ -37,11 +40,14 @@ def open_npz(path: Path, *, task: str = "classification", emit: Emit = ignore) -
             emit(Note(f"{path.name}: the array {name} is not used."))
     parts: list[Part] = []
     for split, pair in pairs.items():
-        if len(pair) == 1:
+        if len(pair) == 1 and not ("pictures" in pair and task in UNLABELLED):
             (only,) = pair.values()
             raise DataError(f"{path.name}: {only} has no partner. Received: {', '.join(found)}.", NAMES)
         if pair:
             pictures = _channels_last(found[pair["pictures"]], f"{path.name}: {pair['pictures']}")
+            if task in UNLABELLED:
+                parts.append((split, pictures, [0.0] * len(pictures)))
+                continue
             where = f"{path.name}: {pair['labels']}"
             targets = numbers(found[pair["labels"]], where) if task == "regression" else labels(
                 found[pair["labels"]], where
@@ -118,7 +124,8 @@ def numbers(values: NDArray[Any], where: str) -> list[float]:
     return [float(value) for value in values]
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an npz. Raises DataError for a damaged one, objects, or more than fits."""
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(info.file_size for info in archive.infolist())

@@ -1,12 +1,17 @@
-"""One folder per class, with or without train, val and test folders above: in a folder, a zip or a tar."""
+"""Folders of picture or sound files, in a folder, a zip or a tar: one per class, or all together.
+
+Either way there may be train, val and test folders above.
+"""
 
 from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from typing import TYPE_CHECKING, NoReturn
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from striate.data.sources import Sample, Source, in_order, split_name
+from striate.data import sound
+from striate.data.sources import NOUNS, Sample, Source, in_order, split_name
 from striate.errors import DataError
 from striate.events import Emit, Note, Warned, ignore
 
@@ -17,26 +22,48 @@ PICTURES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif",
     ".heic", ".heif", ".jp2", ".j2k", ".tga", ".ico", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".sgi",
 }  # fmt: skip
-SHAPE = "Make one folder per class (photos/cat/1.jpg, photos/dog/2.jpg), or name files and labels in a CSV."
 
 
-def class_folders(listing: Listing, emit: Emit = ignore) -> Source:
-    """Take each folder's name as the class of all pictures below it.
+@dataclass(frozen=True)
+class Kind:
+    """One kind of files: the endings that tell it, and what a person calls them."""
 
-    Pictures are told by their names' endings; one that then cannot be decoded is found later. Other files
-    are ignored and counted in one warning, as are pictures outside the class folders. One folder around
-    everything is looked through, and a note says so: it might have been meant as a class.
-    Raises DataError where there are no pictures or no class folders.
+    modality: str
+    endings: frozenset[str]
+    hint: str
+
+    @property
+    def noun(self) -> str:
+        """What a person calls them."""
+        return NOUNS[self.modality]
+
+
+PHOTOS = Kind(
+    "pictures",
+    frozenset(PICTURES),
+    "Make one folder per class (photos/cat/1.jpg, photos/dog/2.jpg), name files and labels in a CSV, or say "
+    "with --label-pattern what names say.",
+)
+SOUNDS = Kind(
+    "sound",
+    frozenset(sound.ENDINGS),
+    "Make one folder per class (words/yes/1.wav, words/no/2.wav), name files and labels in a CSV, or say "
+    "with --label-pattern what names say.",
+)
+
+
+def class_folders(listing: Listing, emit: Emit = ignore, kind: Kind = PHOTOS) -> Source:
+    """Take each folder's name as the class of all files of a kind below it.
+
+    Pictures and sounds are told by their names' endings; one that then cannot be decoded is found later.
+    Other files are ignored and counted in one warning, as are those outside the class folders. One folder
+    around everything is looked through, and a note says so: it might have been meant as a class.
+    Raises DataError where there are no such files or no class folders.
     """
-    pictures = [name for name in listing.files if _ending(name) in PICTURES]
-    _warn_of_others(listing, pictures, emit)
-    if not pictures:
-        raise DataError(f"{listing.where} holds no pictures ({len(listing.files)} other files).", SHAPE)
-    top = _wrapping(listing, pictures)
-    splits = _split_folders(listing.where, pictures, top)
+    names, top, splits = _files(listing, kind, emit)
     depth = len(top) + (1 if splits else 0)
     samples, outside = [], []
-    for name in pictures:
+    for name in names:
         parts = name.split("/")
         if len(parts) <= depth + 1:
             outside.append(name)
@@ -44,24 +71,55 @@ def class_folders(listing: Listing, emit: Emit = ignore) -> Source:
         split = splits[parts[len(top)]] if splits else None
         samples.append(Sample(name, parts[depth], split))
     if not samples:
-        _no_classes(listing.where, pictures)
+        raise DataError(
+            f"{listing.where} holds {len(names)} {kind.noun} but no class folders, the first is {names[0]}.",
+            kind.hint,
+        )
     if outside:
         emit(Warned(
-            f"{listing.where}: {len(outside)} pictures lie in no class folder and were left out, "
+            f"{listing.where}: {len(outside)} {kind.noun} lie in no class folder and were left out, "
             f"the first is {outside[0]}."
         ))  # fmt: skip
     classes = in_order(parts[depth] for parts in _split(listing.folders) if _is_class(parts, top, splits))
     if top:
         some = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
-        emit(
-            Note(f"{listing.where}: all pictures lie in {top[0]}, which is no class; the classes are {some}.")
+        emit(Note(
+            f"{listing.where}: all {kind.noun} lie in {top[0]}, which is no class; the classes are {some}."
+        ))  # fmt: skip
+    return _source(listing, kind, samples, classes)
+
+
+def flat(listing: Listing, kind: Kind, emit: Emit = ignore) -> Source:
+    """Take all files of a kind, wherever they lie; their labels are not known.
+
+    Raises DataError where there are none.
+    """
+    names, top, splits = _files(listing, kind, emit)
+    samples = [Sample(name, 0.0, splits.get(name.split("/")[len(top)])) for name in names]
+    return _source(listing, kind, samples, ())
+
+
+def _files(listing: Listing, kind: Kind, emit: Emit) -> tuple[list[str], tuple[str, ...], dict[str, str]]:
+    """Give the files of a kind, the folder around everything and the folders that are splits."""
+    names = [name for name in listing.files if _ending(name) in kind.endings]
+    if not names:
+        raise DataError(
+            f"{listing.where} holds no pictures, sounds or sequences ({len(listing.files)} other files).",
+            kind.hint,
         )
+    _warn_of_others(listing, kind, emit)
+    top = _wrapping(listing, names)
+    return names, top, _split_folders(listing.where, names, top)
+
+
+def _source(listing: Listing, kind: Kind, samples: list[Sample], classes: tuple[str, ...]) -> Source:
     return Source(
         name=listing.name,
         kind=listing.kind,
         samples=tuple(samples),
         classes=classes,
         read=lambda i: listing.read(samples[i].name),
+        modality=kind.modality,
     )
 
 
@@ -106,19 +164,11 @@ def _ending(name: str) -> str:
     return posixpath.splitext(name)[1].lower()  # a Path for each of many thousand names takes half a second
 
 
-def _warn_of_others(listing: Listing, pictures: list[str], emit: Emit) -> None:
-    kinds = Counter(_ending(name) or "no ending" for name in listing.files)
-    others = {kind: n for kind, n in kinds.most_common() if kind not in PICTURES}
-    if pictures and others:
-        some = ", ".join(f"{n} {kind}" for kind, n in list(others.items())[:3])
-        emit(
-            Warned(
-                f"{listing.where}: {sum(others.values())} files are no pictures and were ignored ({some})."
-            )
-        )
-
-
-def _no_classes(where: str, pictures: list[str]) -> NoReturn:
-    raise DataError(
-        f"{where} holds {len(pictures)} pictures but no class folders, the first is {pictures[0]}.", SHAPE
-    )
+def _warn_of_others(listing: Listing, kind: Kind, emit: Emit) -> None:
+    found = Counter(_ending(name) or "no ending" for name in listing.files)
+    others = {ending: n for ending, n in found.most_common() if ending not in kind.endings}
+    if others:
+        some = ", ".join(f"{n} {ending}" for ending, n in list(others.items())[:3])
+        emit(Warned(
+            f"{listing.where}: {sum(others.values())} files are no {kind.noun} and were ignored ({some})."
+        ))  # fmt: skip

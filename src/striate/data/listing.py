@@ -51,7 +51,7 @@ class Listing:
     """
 
     where: str
-    kind: str  # folder, zip or tar
+    kind: str  # folder, zip or tar; or what the one file is
     files: tuple[str, ...]
     folders: tuple[str, ...]
     read: Callable[[str], bytes]
@@ -99,6 +99,11 @@ def folder(path: Path, emit: Emit = ignore) -> Listing:
         tuple(sorted(folders)),
         lambda name: read_file(f"{root}/{name}"),
     )
+
+
+def one_file(path: Path, kind: str) -> Listing:
+    """List a single file as if a folder held it alone."""
+    return Listing(str(path), kind, (path.name,), (), lambda _: read_file(str(path)))
 
 
 def open_zip(path: Path) -> Listing:

@@ -1,4 +1,4 @@
-"""A CSV that names pictures and labels: ``path,label[,split][,group]``, any order, other columns allowed."""
+"""A CSV of pictures or sounds: ``path,label[,split][,group]``, any order, other columns allowed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import os
 from typing import TYPE_CHECKING
 
-from striate.data import listing
-from striate.data.sources import SPLITS, Sample, Source, in_order, split_name
+from striate.data import listing, sound
+from striate.data.sources import SPLITS, UNLABELLED, Sample, Source, in_order, split_name
 from striate.errors import DataError, did_you_mean
 from striate.events import Emit, Warned, ignore
 
@@ -22,21 +22,21 @@ LARGEST = 3e38  # numbers become float32
 
 def columns(path: Path) -> tuple[str, ...]:
     """Give the names in a CSV's first line, in lower case. Raises DataError where there are none."""
-    return tuple(next(_rows(path))[1])
+    return tuple(next(rows(path))[1])
 
 
 def open_csv(
     path: Path, *, task: str = "classification", group_column: str | None = None, emit: Emit = ignore
 ) -> Source:
-    """Open the pictures that a CSV names; paths are relative to the CSV.
+    """Open the pictures or sounds that a CSV names, whichever are more; paths are relative to the CSV.
 
     task: "regression" reads labels as finite numbers.   group_column: which column groups pictures; else
     the one named group, where there is one.
     Raises DataError that gives the line for what is missing, misspelt or no number.
     """
-    rows = _rows(path)
-    _, header = next(rows)
-    for needed in ("path", "label"):
+    lines = rows(path)
+    _, header = next(lines)
+    for needed in ("path",) if task in UNLABELLED else ("path", "label"):
         if needed not in header:
             hint = "Separate with commas, not semicolons." if ";" in "".join(header) else HEADER
             raise DataError(f"{path.name} has no column {needed}. Received: {', '.join(header)}.", hint)
@@ -44,7 +44,7 @@ def open_csv(
     samples: list[Sample] = []
     files: list[str] = []
     missing: list[tuple[int, str]] = []
-    for line, row in rows:
+    for line, row in lines:
         if len(row) != len(header):
             raise DataError(
                 f"{path.name}, line {line}: {len(row)} values for {len(header)} columns.",
@@ -57,7 +57,7 @@ def open_csv(
             continue
         group = cells[group_column] if group_column else ""
         samples.append(
-            Sample(name, _target(cells, task, path, line), _split(cells, path, line), group or None)
+            Sample(name, target(cells, task, path, line), split_of(cells, path, line), group or None)
         )
         files.append(file)
     if missing:
@@ -76,13 +76,17 @@ def open_csv(
         name=path.name,
         kind="csv",
         samples=tuple(samples),
-        classes=() if task == "regression" else in_order(str(sample.target) for sample in samples),
+        classes=() if task != "classification" else in_order(str(sample.target) for sample in samples),
         read=lambda i: listing.read_file(files[i]),
+        modality="sound" if sum(map(sound.named, files)) > len(files) / 2 else "pictures",
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield line numbers and stripped cells, first the header in lower case; empty lines are skipped."""
+def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield line numbers and stripped cells, first the header in lower case; empty lines are skipped.
+
+    Raises DataError for what is no CSV in UTF-8.
+    """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
@@ -113,7 +117,10 @@ def _check_header(header: list[str], path: Path) -> None:
         raise DataError(f"{path.name} names the column {min(twice)!r} twice.", HEADER)
 
 
-def _target(cells: dict[str, str], task: str, path: Path, line: int) -> str | float:
+def target(cells: dict[str, str], task: str, path: Path, line: int) -> str | float:
+    """Read a line's label: text, or a finite number for regression. Raises DataError."""
+    if task in UNLABELLED:
+        return 0.0
     label = cells["label"]
     if not label:
         raise DataError(f"{path.name}, line {line}: the label is empty.", "Give it one, or delete the line.")
@@ -131,7 +138,8 @@ def _target(cells: dict[str, str], task: str, path: Path, line: int) -> str | fl
     return number
 
 
-def _split(cells: dict[str, str], path: Path, line: int) -> str | None:
+def split_of(cells: dict[str, str], path: Path, line: int) -> str | None:
+    """Read which split a line names, if any. Raises DataError for one that does not exist."""
     word = cells.get("split", "")
     split = split_name(word)
     if word and split is None:

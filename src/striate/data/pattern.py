@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from striate.data.sources import Sample, in_order
+from striate.data.sources import UNLABELLED, Source, in_order
 from striate.errors import DataError, RecipeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -82,41 +82,34 @@ def described(names: Sequence[str], text: str) -> list[dict[str, str]]:
     return [fields for fields in found if fields is not None]
 
 
-def labelled(
-    samples: Sequence[Sample], text: str, *, task: str, group: str | None, test: str | None
-) -> tuple[Sample, ...]:
-    """Give samples the label, group and split that their names say.
+def labelled(source: Source, text: str, *, task: str, group: str | None, test: str | None) -> Source:
+    """Give every sample the label, the group and the split that its name says.
 
-    text: the pattern.   task: "regression" makes labels numbers; others than classification need none.
+    text: the pattern.   task: "regression" makes labels numbers; tasks without labels need none.
     group: the field that keeps samples on one side of the split, None is none.   test: a rule; samples for
-    which it holds are of the test split, the others have none yet.
+    which it holds are of the test split, the others have none unless their folder is one.
     Raises RecipeError for a field that the pattern lacks, DataError where names do not fit.
     """
-    fields = described([sample.name for sample in samples], text)
     known = pattern(text).names
-    if "label" not in known and task in {"classification", "regression"}:
+    if "label" not in known and task not in UNLABELLED:
         raise RecipeError(f"--label-pattern: it needs {{label}}. Received: {text!r}.", EXAMPLE)
     for option, word in (("--group", group), ("--test", test and _rule(test)[0])):
         if word is not None and word not in known:
             raise RecipeError(
                 f"{option}: the pattern has no field {word!r}. Received: {text!r}.", did_you_mean(word, known)
             )
-    pairs = list(zip(fields, samples, strict=True))
-    chosen = [test is not None and _holds(test, each, sample.name) for each, sample in pairs]
-    return tuple(
-        replace(
-            sample,
-            target=_target(each, task, sample),
-            group=sample.group if group is None else each[group],
-            split="test" if is_test else sample.split,
+    samples = []
+    for sample, fields in zip(source.samples, described([s.name for s in source.samples], text), strict=True):
+        samples.append(
+            replace(
+                sample,
+                target=0.0 if task in UNLABELLED else _target(fields["label"], task, sample.name),
+                group=sample.group if group is None else fields[group],
+                split="test" if test is not None and _holds(test, fields, sample.name) else sample.split,
+            )
         )
-        for (each, sample), is_test in zip(pairs, chosen, strict=True)
-    )
-
-
-def classes_of(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Give the classes that occur, in order; none for numbers."""
-    return in_order({sample.target for sample in samples if isinstance(sample.target, str)})
+    classes = in_order(str(sample.target) for sample in samples) if task == "classification" else ()
+    return replace(source, samples=tuple(samples), classes=classes)
 
 
 def is_rule(text: str) -> bool:
@@ -156,15 +149,13 @@ def _holds(rule: str, fields: dict[str, str], name: str) -> bool:
     return same == (compare == "==")
 
 
-def _target(fields: dict[str, str], task: str, sample: Sample) -> str | float:
-    if "label" not in fields or task not in {"classification", "regression"}:
-        return sample.target
+def _target(label: str, task: str, name: str) -> str | float:
     if task == "classification":
-        return fields["label"]
-    number = _number(fields["label"])
+        return label
+    number = _number(label)
     if not math.isfinite(number):
         raise DataError(
-            f"{sample.name}: a label must be a finite number. Received: {fields['label']!r}.",
+            f"{name}: a label must be a finite number. Received: {label!r}.",
             "For class names leave --task regression away.",
         )
     return number

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import posixpath
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,15 @@ ENDINGS = {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", "
 CROSSINGS, KAISER = 10, 5.0  # zero crossings of the resampling filter on each side, and its window's beta
 PCM_16 = {"PCM_S8", "PCM_U8", "PCM_16"}  # soundfile's names of what int16 holds
 MAGIC = {b"fLaC": "FLAC", b"OggS": "Ogg", b"FORM": "AIFF", b"ID3": "MP3"}
+
+
+def named(name: str) -> bool:
+    """Tell by its ending whether a file is a sound.
+
+    >>> named("words/yes/1.WAV"), named("cat.jpg")
+    (True, False)
+    """
+    return posixpath.splitext(name)[1].lower() in ENDINGS
 
 
 def header(data: bytes) -> Header:

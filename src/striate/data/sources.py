@@ -25,12 +25,13 @@ SPLITS = {
 }  # fmt: skip
 
 
+UNLABELLED = ("next-step", "reconstruction")  # the tasks whose data need no labels
 NOUNS = {"pictures": "pictures", "sound": "recordings", "symbols": "sequences", "series": "sequences"}
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture: its name as the user knows it, what it shows, and what the data says of its split."""
+    """One picture or sequence: its name as the user knows it, its answer, and its split as the data say."""
 
     name: str
     target: str | float
@@ -42,7 +43,7 @@ class Sample:
 class Source:
     """All samples of a data set, in a fixed order, and a thread-safe way to read one.
 
-    classes: every class name, in order, empty classes included; () for regression.
+    classes: every class name, in order, empty classes included; () where the targets are numbers.
     read(i): the file's bytes, or an array (H, W) or (H, W, C) where the data set is made of arrays. Of a
     series it is an array (n, C), of symbols the text as bytes.
     It raises DataError for a file that is gone or damaged.
@@ -50,7 +51,7 @@ class Source:
     """
 
     name: str
-    kind: str  # folder, zip, tar, csv (bytes); idx, cifar, npz, digits (arrays)
+    kind: str  # folder, zip, tar, csv, fasta, text (bytes); idx, cifar, npz, mat, digits (arrays)
     samples: tuple[Sample, ...]
     classes: tuple[str, ...]
     read: Callable[[int], bytes | NDArray[Any]]
@@ -76,12 +77,15 @@ def open_source(
 ) -> Source:
     """Open a folder, an archive, IDX, CIFAR, npz or CSV files, or a public data set by its name.
 
-    task: "regression" takes numbers as labels, from a CSV or an npz.   group: a CSV's column, or a regular
-    expression whose first group (or whole match) in a sample's name is its group.   offline: never download.
-    learn: refuse what a network cannot be trained on, such as a single class.
-    Raises DataError for what cannot be read or learned from, RecipeError for a bad ``group``.
+    task: "regression" takes numbers as labels; "next-step" and "reconstruction" take none, so every sample's
+    target is 0 and a flat folder will do.   group: a CSV's column, a field of the pattern, or a regular
+    expression whose first group (or whole match) in a sample's name is its group.
+    label_pattern: what the names of picture or sound files say, such as ``{label}_{group}_{n}.wav``.
+    test_rule: which of its fields' values make a sample part of the test, such as ``n<5``.
+    offline: never download.   learn: refuse what a network cannot be trained on, such as a single class.
+    Raises DataError for what cannot be read or learned from, RecipeError for a bad group, pattern or rule.
     """
-    from striate.data import catalogue, manifest
+    from striate.data import catalogue, manifest, opening, pattern
 
     path = Path(os.path.expanduser(data))  # noqa: PTH111 - Path.expanduser raises for an unknown user
     columns: tuple[str, ...] = ()
@@ -92,13 +96,22 @@ def open_source(
             column = group.lower() if group and group.lower() in columns else None
         if data in catalogue.NAMES:
             emit(Note(f"{path.resolve()} is used, not the public data set of that name."))
-        source = _open_path(path, task, column, emit)
+        source = opening.open_path(path, task, column, by_name=label_pattern is not None, emit=emit)
     elif data in catalogue.NAMES:
-        source = _only_classification(task, catalogue.open_named(data, offline=offline, emit=emit))
+        source = opening.with_classes(task, catalogue.open_named(data, offline=offline, emit=emit))
     else:
         raise _nothing_there(data, path, catalogue.NAMES)
-    if group is not None and column is None:
+    if label_pattern is not None:
+        source = pattern.labelled(source, label_pattern, task=task, group=group, test=test_rule)
+    elif test_rule is not None:
+        raise RecipeError(
+            f"--test {test_rule!r} compares what names say, and no --label-pattern says how to read them.",
+            "Add --label-pattern '{label}_{n}.wav', or give a share such as --test 0.2.",
+        )
+    elif group is not None and column is None:
         source = replace(source, samples=_grouped(source.samples, group, columns))
+    if task in UNLABELLED:
+        source = replace(source, samples=tuple(replace(s, target=0.0) for s in source.samples), classes=())
     return _checked(source, learn=learn)
 
 
@@ -120,71 +133,6 @@ def in_order(classes: Iterable[str]) -> tuple[str, ...]:
     names = set(classes)
     numbers = all(name.isascii() and name.isdigit() for name in names)
     return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
-
-
-def _open_path(path: Path, task: str, group_column: str | None, emit: Emit) -> Source:
-    from striate.data import arrays, cifar, folders, idx, listing, manifest
-
-    if path.is_dir():
-        found = listing.folder(path, emit)
-    else:
-        kind = _kind_of_file(path)
-        if kind == "csv":
-            return manifest.open_csv(path, task=task, group_column=group_column, emit=emit)
-        if kind == "npz":
-            return arrays.open_npz(path, task=task, emit=emit)
-        if kind == "idx":
-            return _only_classification(task, idx.open_file(path))
-        found = listing.open_zip(path) if kind == "zip" else listing.open_tar(path, emit)
-    if idx.holds(found):
-        source = idx.open_listing(found)
-    elif cifar.holds(found):
-        source = cifar.open_listing(found)
-    else:
-        source = folders.class_folders(found, emit)
-    return _only_classification(task, source)
-
-
-def _kind_of_file(path: Path) -> str:
-    """Tell what a file is: CSV, npz and IDX by its name, the others by their first bytes."""
-    from striate.data import idx, listing
-
-    if not path.is_file():
-        raise DataError(f"{path} is neither a file nor a folder.", "Devices and pipes cannot be read twice.")
-    suffix = path.suffix.lower()
-    if suffix in {".csv", ".tsv"}:
-        return "csv"
-    if suffix == ".npz":
-        return "npz"
-    try:
-        with open(path, "rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise listing.unreadable(path, error) from error
-    if idx.named(path.name) or idx.starts(start):
-        return "idx"
-    if start[:2] == b"PK":
-        return "zip"
-    if start[:2] in listing.COMPRESSED or start[257:262] == b"ustar":
-        return "tar"
-    what = "is empty" if not start else "is not a kind of data that striate reads"
-    if suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib"}:
-        raise DataError(
-            f"{path} is a pickle, which is refused: opening one can run code.", "Save it as .npz."
-        )
-    raise DataError(
-        f"{path} {what}.",
-        "Give a folder per class, a zip or tar of it, IDX, CIFAR (binary), npz, CSV, or a data set's name.",
-    )
-
-
-def _only_classification(task: str, source: Source) -> Source:
-    if task == "regression":
-        raise DataError(
-            f"{source.name} has classes, and regression needs numbers.",
-            "Name the pictures and their numbers in a CSV (path,label) or an npz, or leave --task away.",
-        )
-    return source
 
 
 def _nothing_there(data: str, path: Path, names: tuple[str, ...]) -> DataError:
@@ -226,14 +174,15 @@ def _grouped(samples: tuple[Sample, ...], group: str, columns: tuple[str, ...]) 
 def _checked(source: Source, *, learn: bool) -> Source:
     """Refuse what is empty and, to learn from, what nothing can be learned from. Raises DataError."""
     if not source.samples:
-        raise DataError(f"{source.name} holds no pictures.", "Give data with at least two classes.")
+        raise DataError(f"{source.name} holds no {source.noun}.", "Give data with at least two classes.")
     if not source.classes or not learn:
         return source
+    noun = source.noun
     filled = Counter(sample.target for sample in source.samples)
     if len(filled) < 2:
         raise DataError(
-            f"{source.name}: all {len(source.samples)} pictures are of one class ({next(iter(filled))}).",
-            "A classifier needs pictures of at least two classes.",
+            f"{source.name}: all {len(source.samples)} {noun} are of one class ({next(iter(filled))}).",
+            f"A classifier needs {noun} of at least two classes; --task reconstruction needs no labels.",
         )
     seen = {sample.target for sample in source.samples if sample.split in {None, "train"}}
     for split in ("val", "test"):
@@ -242,6 +191,6 @@ def _checked(source: Source, *, learn: bool) -> Source:
             raise DataError(
                 f"{source.name}: the {split} split has classes that train has not: "
                 f"{', '.join(in_order(unseen)[:5])}{' ...' if len(unseen) > 5 else ''}.",
-                "Classes are matched by name: rename them, or add pictures of them to train.",
+                f"Classes are matched by name: rename them, or add {noun} of them to train.",
             )
     return source

@@ -19,6 +19,7 @@ import numpy as np
 from striate.data.decode import Header, Unreadable
 from striate.data.sources import Sample, Source, in_order, split_name
 from striate.errors import DataError
+from striate.events import Emit, Warned, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,13 +64,17 @@ def decode(data: bytes, preprocess: Sequences) -> NDArray[Any]:
     return np.array(codes, preprocess.dtype)[:, None]
 
 
-def open_listing(listing: Listing, endings: set[str]) -> Source:
+def open_listing(listing: Listing, endings: set[str], emit: Emit = ignore) -> Source:
     """Open the FASTA or text files of a folder or an archive: one file a class, named by its stem.
 
-    A folder named train, val or test above them is their split; other folders say nothing.
+    Other files are ignored and counted in one warning. A folder named train, val or test above them is their
+    split; other folders say nothing.
     Raises DataError with the file's line for what is no FASTA, no text or no letter.
     """
     names = [name for name in listing.files if posixpath.splitext(name)[1].lower() in endings]
+    others = len(listing.files) - len(names)
+    if others:
+        emit(Warned(f"{listing.where}: {others} files are no sequences and were ignored."))
     parsed = {name: list(_entries(name, listing.read(name), fasta=endings is FASTA)) for name in names}
     samples: list[Sample] = []
     texts: list[str] = []
