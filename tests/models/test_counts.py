@@ -18,6 +18,7 @@ from striate.models.mlp import mlp
 from striate.models.nin import nin_textbook
 from striate.models.registry import MODELS, build, known
 from striate.models.resnet import resnet20
+from striate.models.tcn import tcn
 
 PERCEPTRON = "mlp"
 LENET = "lenet5"
@@ -34,7 +35,8 @@ DENSENET = "densenet-121"
 CONVNETJS = "convnetjs-cifar10-demo"
 SYSTEMS = [PERCEPTRON, LENET, ALEXNET, ZFNET, VGG, NIN, GOOGLENET, BN_INCEPTION, INCEPTION, RESNET]
 AUTOENCODER = "deep autoencoder and PCA comparison"
-SYSTEMS += [CIFAR_RESNET, DENSENET, CONVNETJS, AUTOENCODER]
+TCN = "tcn"
+SYSTEMS += [CIFAR_RESNET, DENSENET, CONVNETJS, AUTOENCODER, TCN]
 
 NIN_IMAGENET = (
     "ImageNet, authors' Caffe network (29 MB snapshot = 30.4 MB / 29.0 MiB float32); "
@@ -46,6 +48,13 @@ BN_INCEPTION_PRINTED = (
 )
 
 MNIST_CODES = "MNIST, untied after unrolling, all biases (weights 2,833,000)"
+
+ADDING = "adding T=600 k=8 n=8 hidden 24 (paper: 70K)"
+COPYING = "copy memory T=1000 k=8 n=8 hidden 10 (paper: 16K)"
+NOTTINGHAM = "Nottingham k=6 n=4 hidden 150 (paper: 1M)"
+SCRIPT = "repository default of music_test.py: k=5 n=4 hidden 150"
+# Inputs that entries leave out.
+INPUTS = {ADDING: (2, 600), COPYING: (1, 1020), NOTTINGHAM: (88, 200), SCRIPT: (88, 160)}
 
 # What is built (a name, or a call that no name stands for), and the entry that it must equal: its system and
 # its variant. A CIFAR ResNet's entry is two here, ", option A" and ", option B". Several may equal one entry.
@@ -136,6 +145,12 @@ ROWS: list[tuple[str | Callable[[], nn.Module], str, str]] = [
         CONVNETJS,
         "sibling autoencoder demo 784-50-50-2-50-50-784, tanh",
     ),
+    ("tcn", TCN, "sequential MNIST k=7 n=8 hidden 25 (paper: 70K)"),
+    (partial(tcn, 1, 2, kernel=8, hidden=24), TCN, ADDING),
+    (partial(tcn, kernel=8, hidden=10), TCN, COPYING),
+    ("tcn_jsb", TCN, "JSB k=3 n=2 hidden 150 (paper: 300K)"),
+    (partial(tcn, 88, 88, kernel=6, levels=4, hidden=150), TCN, NOTTINGHAM),
+    (partial(tcn, 88, 88, kernel=5, levels=4, hidden=150), TCN, SCRIPT),
     ("autoencoder", AUTOENCODER, MNIST_CODES),
     ("autoencoder_relu", AUTOENCODER, MNIST_CODES),
     ("autoencoder-1000-500-250-2", AUTOENCODER, "MNIST 2-D code"),
@@ -146,6 +161,12 @@ ROWS: list[tuple[str | Callable[[], nn.Module], str, str]] = [
 ]
 
 CONVOLVED = ((3, 32), (32, 64), (64, 128))  # maps before and after each halving of the side
+
+
+def recurrent(gates: int, ways: int = 1) -> tuple[int, int]:
+    products, last = ways * gates * 128 * (28 + 128), ways * 128 * 10
+    return products + ways * gates * 2 * 128 + last + 10, 28 * products + last
+
 
 # Networks of ours that the facts have no entry for: parameters and multiply-adds, worked out here.
 WORKED_OUT: dict[str, tuple[int, int]] = {
@@ -168,6 +189,13 @@ WORKED_OUT: dict[str, tuple[int, int]] = {
     ),
     # A layer that reads w maps has 2 w weights in its norm and 9 * 12 w in its kernel; the paper prints 1.0M.
     "densenet40": (1_019_722, 264_812_928),
+    # Gates of 128 cells that read 28 values and themselves, with two biases, on 28 steps; then 10 classes.
+    "rnn": recurrent(1),
+    "gru": recurrent(3),
+    "lstm": recurrent(4),
+    "birnn": recurrent(1, ways=2),
+    "bigru": recurrent(3, ways=2),
+    "bilstm": recurrent(4, ways=2),
     # Weights, and a bias a unit of the code and of the output.
     "autoencoder_linear": (2 * 784 * 30 + 30 + 784, 2 * 784 * 30),
     # 3x3 kernels down to 8x8, a code of 128, 4x4 kernels back up; each side's places.
@@ -235,7 +263,7 @@ def test_as_published(
 ) -> None:
     right = published(architectures)[system, variant]
     ours = known(built) if isinstance(built, str) else None
-    shape = right.input or (ours.input if ours else ())
+    shape = right.input or (ours.input if ours else INPUTS[variant])
     with torch.device("meta"):
         model = build(built)
     parameters, multiply_adds = counted(model, *shape)

@@ -24,7 +24,7 @@ LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=4)
 
 def built(name: str, **how: Any) -> Recurrent:
     torch.manual_seed(0)
-    return BUILDERS[name](classes=3, channels=2, **({"hidden": (5, 4)} | how)).double()
+    return BUILDERS[name](classes=3, channels=2, **({"widths": (5, 4)} | how)).double()
 
 
 def drawn(steps: list[int]) -> list[Tensor]:
@@ -52,7 +52,7 @@ def test_a_batch_of_unequal_lengths_is_its_sequences_one_by_one(
 @pytest.mark.parametrize("both", [False, True], ids=["onward", "both ways"])
 @pytest.mark.parametrize("name", BUILDERS)
 def test_padded_gives_the_loss_and_the_gradients_of_torchs_packed(name: str, both: bool) -> None:
-    network, steps = built(name, hidden=(5, 5), bidirectional=both), [6, 1, 4, 7]
+    network, steps = built(name, widths=(5, 5), bidirectional=both), [6, 1, 4, 7]
     sequences, targets = drawn(steps), torch.tensor([0, 2, 1, 2])
     loss = F.cross_entropy(network(padded(sequences, 9)), targets)
     gradients = torch.autograd.grad(loss, list(network.parameters()))
@@ -130,12 +130,12 @@ def test_weights_are_as_many_as_the_formulas_say(name: str, architectures: dict[
     def count(**how: Any) -> int:
         return sum(p.numel() for p in BUILDERS[name](**how).onward.parameters())
 
-    assert count(channels=28, hidden=(128,)) == right(28, 128)
+    assert count(channels=28, widths=(128,)) == right(28, 128)
     assert right(28, 128) == entries["x=28, h=128 (torch)"][name.upper()]
-    assert count(channels=3, hidden=(7, 5)) == right(3, 7) + right(7, 5)
+    assert count(channels=3, widths=(7, 5)) == right(3, 7) + right(7, 5)
     deep = architectures["deep rnn"]["params"][0]["value"][name.upper()]
-    assert count(channels=28, hidden=(128, 128)) == deep
-    both = BUILDERS[name](channels=3, hidden=(7, 5), bidirectional=True)
+    assert count(channels=28, widths=(128, 128)) == deep
+    both = BUILDERS[name](channels=3, widths=(7, 5), bidirectional=True)
     assert sum(p.numel() for p in both.parameters()) == 2 * (right(3, 7) + right(14, 5)) + 10 * 10 + 10
 
 
@@ -144,12 +144,12 @@ def test_the_sizes_of_about_70_thousand(architectures: dict[str, Any]) -> None:
     sizes = variants["about 70K for sequential MNIST (x=1, plus linear to 10)"]
     for text, count in sizes.items():
         kind, width = text.split(" h=")
-        network = BUILDERS[kind.lower()](channels=1, hidden=(int(width),))
+        network = BUILDERS[kind.lower()](channels=1, widths=(int(width),))
         assert sum(p.numel() for p in network.parameters()) == count
 
 
 def test_forget_gates_start_open() -> None:
-    (layer,) = lstm(hidden=(6,)).onward
+    (layer,) = lstm(widths=(6,)).onward
     gates = (layer.bias_ih_l0 + layer.bias_hh_l0).detach().view(4, 6)  # type: ignore[operator]
     assert (gates[1] == 1).all()
     assert (gates[[0, 2, 3]].abs() < 1).all()

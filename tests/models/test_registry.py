@@ -63,11 +63,12 @@ def test_what_is_known_of_it_is_true(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_classes_and_channels_are_as_asked(name: str) -> None:
-    size = MODELS[name].input[1]
+    known = MODELS[name]
+    shape = (5, *known.input[1:])
     with torch.device("meta"):
-        model = build(name, classes=7, channels=5, size=size)
-        outputs = model(torch.empty(2, 5, size, size))
-    answer = (5, size, size) if MODELS[name].classes is None else (7,)
+        model = build(name, classes=7, **(known.sizes | {"channels": 5}))
+        outputs = model(torch.empty(2, *shape))
+    answer = shape if known.classes is None else (7,)
     assert all(output.shape == (2, *answer) for output in tree_leaves(outputs))
 
 
@@ -100,6 +101,24 @@ def test_saves_and_loads_bit_equal(name: str) -> None:
         for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True)
     )
     assert torch.equal(model.eval()(inputs), other.eval()(inputs))
+
+
+def test_numbers_after_a_name_are_its_widths() -> None:
+    network = build("bilstm-7-5", classes=3, channels=2)
+    assert [p.shape[0] // 4 for n, p in network.named_parameters() if "weight_ih" in n] == [7, 5, 7, 5]
+    tcn = build("tcn-3-2-6", classes=4, channels=2)
+    assert [tuple(m.weight.shape) for m in tcn.modules() if isinstance(m, nn.Conv1d)] == [
+        (6, 2, 3), (6, 6, 3), (6, 2, 1), (6, 6, 3), (6, 6, 3),
+    ]  # fmt: skip
+    for name in ("tcn-3-2", "tcn-3-0-6", "lstm-0", "bitcn-3-2-6"):
+        with pytest.raises(ModelError, match="Unknown model"):
+            find(name)
+
+
+def test_an_answer_at_every_step_only_of_those_that_can() -> None:
+    assert build("gru-6", channels=2, every=True)(torch.zeros(1, 2, 5)).shape == (1, 10, 5)
+    with pytest.raises(ModelError, match="lenet5 answers once a sequence"):
+        build("lenet5", every=True)
 
 
 # ---- the user's own ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from striate.summary.tally import tally
 def test_equals_torchs_own_count(name: str) -> None:
     known = MODELS[name]
     with unallocated():
-        model = build(name, channels=known.input[0], size=known.input[1])
+        model = build(name, **known.sizes)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(torch.empty(1, *known.input, device="meta"))
     parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -120,7 +120,7 @@ class Listed:
     name: str
     parameters: int
     multiply_adds: int
-    input: tuple[int, int, int]
+    input: tuple[int, ...]
     year: int
     paper: str
 
@@ -140,8 +140,7 @@ def models() -> list[Listed]:
     papers = list(dict.fromkeys(known.paper for known in MODELS.values()))
     listed = []
     for name, known in MODELS.items():
-        channels, size, _ = known.input
         with unallocated():
-            network = build(name, classes=known.classes, channels=channels, size=size)
+            network = build(name, classes=known.classes, **known.sizes)
         listed.append(Listed(name, *tally(network, known.input), known.input, known.year, known.paper))
     return sorted(listed, key=lambda row: (row.year, papers.index(row.paper)))

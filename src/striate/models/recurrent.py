@@ -36,7 +36,7 @@ class Recurrent(nn.Module):
         cell: Callable[[int, int], nn.RNNBase],
         classes: int,
         channels: int,
-        hidden: Sequence[int],
+        widths: Sequence[int],
         *,
         bidirectional: bool,
         every: bool,
@@ -49,11 +49,11 @@ class Recurrent(nn.Module):
             )
         self.every = every
         ways = 2 if bidirectional else 1
-        befores = (channels, *(ways * width for width in hidden[:-1]))
-        pairs = [*zip(befores, hidden, strict=True)]
+        befores = (channels, *(ways * width for width in widths[:-1]))
+        pairs = [*zip(befores, widths, strict=True)]
         self.onward = nn.ModuleList(cell(*pair) for pair in pairs)
         self.back = nn.ModuleList(cell(*pair) for pair in pairs) if bidirectional else None
-        self.output = nn.Linear(ways * hidden[-1], classes)
+        self.output = nn.Linear(ways * widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Take (N, channels, L), give (N, classes), or (N, classes, L) with ``every``."""
@@ -98,25 +98,25 @@ def _read(layer: nn.Module, x: Tensor) -> Tensor:
 def rnn(
     classes: int = 10,
     channels: int = 28,
-    hidden: Sequence[int] = (128,),
+    widths: Sequence[int] = (128,),
     bidirectional: bool = False,
     every: bool = False,
 ) -> Recurrent:
     """Build layers of tanh cells: (N, channels, L) -> (N, classes), or (N, classes, L) with ``every``.
 
-    hidden: the width of each layer.   bidirectional: a second network reads from the end, as wide again.
+    widths: the cells of each layer.   bidirectional: a second network reads from the end, as wide again.
     Raises ModelError if it is to answer at every step and is bidirectional.
 
     >>> sum(p.numel() for p in rnn().onward.parameters())
     20224
     """
-    return Recurrent(nn.RNN, classes, channels, hidden, bidirectional=bidirectional, every=every)
+    return Recurrent(nn.RNN, classes, channels, widths, bidirectional=bidirectional, every=every)
 
 
 def gru(
     classes: int = 10,
     channels: int = 28,
-    hidden: Sequence[int] = (128,),
+    widths: Sequence[int] = (128,),
     bidirectional: bool = False,
     every: bool = False,
 ) -> Recurrent:
@@ -125,13 +125,13 @@ def gru(
     >>> sum(p.numel() for p in gru().onward.parameters())
     60672
     """
-    return Recurrent(nn.GRU, classes, channels, hidden, bidirectional=bidirectional, every=every)
+    return Recurrent(nn.GRU, classes, channels, widths, bidirectional=bidirectional, every=every)
 
 
 def lstm(
     classes: int = 10,
     channels: int = 28,
-    hidden: Sequence[int] = (128,),
+    widths: Sequence[int] = (128,),
     bidirectional: bool = False,
     every: bool = False,
 ) -> Recurrent:
@@ -143,7 +143,7 @@ def lstm(
     >>> sum(p.numel() for p in lstm().onward.parameters())
     80896
     """
-    return Recurrent(_remembering, classes, channels, hidden, bidirectional=bidirectional, every=every)
+    return Recurrent(_remembering, classes, channels, widths, bidirectional=bidirectional, every=every)
 
 
 def _remembering(before: int, width: int) -> nn.LSTM:

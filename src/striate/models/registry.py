@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -27,7 +28,9 @@ from striate.models.inception_v3 import inception_v3
 from striate.models.lenet import lenet5, lenet5_1998
 from striate.models.mlp import mlp
 from striate.models.nin import nin, nin_imagenet
+from striate.models.recurrent import gru, lstm, rnn
 from striate.models.resnet import resnet18, resnet20, resnet34, resnet50, resnet101, resnet152
+from striate.models.tcn import tcn
 from striate.models.unshared import unshared
 from striate.models.vgg import vgg11, vgg11_lrn, vgg13, vgg16, vgg16_1x1, vgg19
 from striate.models.zfnet import zfnet, zfnet_wide
@@ -39,16 +42,21 @@ Builder = Callable[..., nn.Module]
 class Known:
     """A network of ours: its builder, and the paper that it is from.
 
-    input: what it was made for, (C, H, W), and classes likewise: the builder's default. None is an
-    autoencoder, which gives its input's shape.
+    input: what it was made for, (C, H, W) or, for sequences, (C, L), and classes likewise: the builder's
+    default. None is an autoencoder, which gives its input's shape.
     year: when the paper was first public.
     """
 
     builder: Builder
-    input: tuple[int, int, int]
+    input: tuple[int, ...]
     classes: int | None
     year: int
     paper: str
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What :func:`build` is to be told of that input."""
+        return {"channels": self.input[0], "size" if len(self.input) > 2 else "length": self.input[1]}
 
     @property
     def output(self) -> tuple[int, ...]:
@@ -70,6 +78,11 @@ STOCHASTIC = "Huang, Sun, Liu, Sedra and Weinberger: Deep networks with stochast
 DENSE = "Huang, Liu, van der Maaten and Weinberger: Densely connected convolutional networks"
 CONVNETJS = "Karpathy: ConvNetJS, deep learning in your browser"
 NINETY_FOUR = "Jordan: 94% on CIFAR-10 in 3.29 seconds on a single GPU"
+ELMAN = "Elman: Finding structure in time"
+MEMORY = "Hochreiter and Schmidhuber: Long short-term memory"
+BOTH_WAYS = "Schuster and Paliwal: Bidirectional recurrent neural networks"
+GATED = "Cho and others: Learning phrase representations using RNN encoder-decoder"
+GENERIC = "Bai, Kolter and Koltun: An empirical evaluation of generic convolutional and recurrent networks"
 STRATEGIES = "LeCun: Generalization and network design strategies"
 REDUCING = "Hinton and Salakhutdinov: Reducing the dimensionality of data with neural networks"
 LANDSCAPE = "Baldi and Hornik: Neural networks and principal component analysis"
@@ -78,6 +91,7 @@ STACKED = "Masci, Meier, Ciresan and Schmidhuber: Stacked convolutional auto-enc
 GREY24, GREY28, COLOUR32 = (1, 24, 24), (1, 28, 28), (3, 32, 32)
 COLOUR64 = (3, 64, 64)
 COLOUR224, COLOUR227, COLOUR299 = (3, 224, 224), (3, 227, 227), (3, 299, 299)
+ROWS28, PIXELS784, ROLL = (28, 28), (1, 784), (88, 160)  # a digit by its rows, by its pixels; 160 chords
 
 MODELS: dict[str, Known] = {
     "mlp": Known(mlp, GREY28, 10, 1998, GRADIENT),
@@ -140,6 +154,20 @@ MODELS: dict[str, Known] = {
     "convnetjs_mnist": Known(convnetjs_mnist, GREY24, 10, 2013, CONVNETJS),
     "fastnet": Known(fastnet, COLOUR32, 10, 2024, NINETY_FOUR),
     "unshared": Known(unshared, COLOUR32, 10, 1989, STRATEGIES),
+    "rnn": Known(rnn, ROWS28, 10, 1990, ELMAN),
+    "lstm": Known(lstm, ROWS28, 10, 1997, MEMORY),
+    "gru": Known(gru, ROWS28, 10, 2014, GATED),
+    "birnn": Known(partial(rnn, bidirectional=True), ROWS28, 10, 1997, BOTH_WAYS),
+    "bilstm": Known(partial(lstm, bidirectional=True), ROWS28, 10, 1997, BOTH_WAYS),
+    "bigru": Known(partial(gru, bidirectional=True), ROWS28, 10, 1997, BOTH_WAYS),
+    "tcn": Known(tcn, PIXELS784, 10, 2018, GENERIC),
+    "tcn_jsb": Known(
+        partial(tcn, classes=88, channels=88, kernel=3, levels=2, hidden=150, dropout=0.5),
+        ROLL,
+        88,
+        2018,
+        GENERIC,
+    ),
     "mlp_sigmoid": Known(
         partial(mlp, widths=(500, 500, 2000), nonlinearity=nn.Sigmoid), GREY28, 10, 2006, REDUCING
     ),
@@ -152,8 +180,13 @@ MODELS: dict[str, Known] = {
 }
 
 # These take widths after their names: mlp-300-100 is a perceptron with such hidden layers, autoencoder-500-30
-# codes 30 numbers behind a layer of 500.
-WIDTHS = re.compile(r"(mlp|mlp_sigmoid|autoencoder(?:_relu|_linear|_conv)?)((?:-[1-9]\d{0,6})+)")
+# codes 30 numbers behind a layer of 500, bilstm-64-64 has two layers of 64 cells each way.
+WIDTHS = re.compile(
+    r"(mlp|mlp_sigmoid|autoencoder(?:_relu|_linear|_conv)?|(?:bi)?(?:rnn|lstm|gru))((?:-[1-9]\d{0,6})+)"
+)
+TCN = re.compile(
+    r"tcn-([1-9]\d{0,2})-([1-9]|1\d)-([1-9]\d{0,6})"
+)  # its kernel, levels and width: tcn-3-2-150
 
 # How a user gives what a builder may ask for.
 GIVEN_BY = {"classes": "--classes N", "channels": "--input CxHxW", "size": "--input CxHxW"}
@@ -173,8 +206,9 @@ def build(
 ) -> nn.Module:
     """Build a network by name, by ``package.module:name``, or from a function; a module is returned as it is.
 
-    The function is called with whichever of classes, channels and size (for sequences length and rate, samples
-    a second) its signature names (none is fine); what is None here is left to its own default. Under ``torch.device("meta")`` ours take no memory.
+    The function is called with whichever of classes, channels and size (of sequences length, and of sounds
+    rate, samples a second) its signature names (none is fine); what is None here is left to its own default.
+    Under ``torch.device("meta")`` ours take no memory.
     small: ask for the stem that keeps small pictures large; ModelError where the builder names no ``small``.
     every: ask for an answer at every step of a sequence; the same with ``every``.
     Raises ModelError when it cannot be found, lacks one of the three, raises, or returns no nn.Module.
@@ -218,6 +252,10 @@ def known(name: str) -> Known | None:
     if found := WIDTHS.fullmatch(name):
         base, widths = MODELS[found[1]], tuple(map(int, found[2].split("-")[1:]))
         return dataclasses.replace(base, builder=partial(base.builder, widths=widths))
+    if found := TCN.fullmatch(name):
+        kernel, levels, hidden = map(int, found.groups())
+        builder = partial(tcn, kernel=kernel, levels=levels, hidden=hidden)
+        return dataclasses.replace(MODELS["tcn"], builder=builder)
     return MODELS.get(name)
 
 
