@@ -9,12 +9,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from striate.ops.sequence import lengths
+from striate.ops.sequence import lengths, true_steps
 from striate.training.metrics import Stepped, stepped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from striate.training.task import Prepared, Scores
 
@@ -44,14 +44,17 @@ class NextStep:
         return shape
 
     def posed(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the sequences and what follows each step: (N, C, L), NaN where nothing does."""
-        following = torch.full_like(inputs, torch.nan)
-        following[..., :-1] = inputs[..., 1:]
+        """Give the sequences and what follows each step: (N, C, L).
+
+        NaN where nothing follows, or a letter that is not known: no answer could be right.
+        """
+        following = F.pad(inputs[..., 1:], (0, 1))
+        nothing = ~true_steps(lengths(inputs) - 1, inputs.shape[2])
         if self.kind == "binary":
-            following[..., :-1] = (following[..., :-1] > 0.5).to(inputs.dtype)
-        last = lengths(inputs)[:, None, None] - 1
-        steps = torch.arange(inputs.shape[2], device=inputs.device)
-        return inputs, following.masked_fill(steps >= last, torch.nan)
+            following = (following > 0.5).to(inputs.dtype)
+        elif self.kind == "symbols":
+            nothing = nothing | (following.amax(1, keepdim=True) < 1)
+        return inputs, following.masked_fill(nothing, torch.nan)
 
     def truths(
         self, pixels: NDArray[Any], targets: NDArray[Any], rows: NDArray[Any], preprocess: Prepared
@@ -90,3 +93,20 @@ class NextStep:
     def loss(self, scores: Scores, answers: NDArray[Any], truths: NDArray[Any]) -> float:
         assert isinstance(scores, Stepped)
         return scores.loss
+
+
+def looks_ahead(model: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Say whether what a network answers at a step changes with the steps after it, which it is to foretell.
+
+    shape: of its input, (C, L).   The network is run twice, in evaluation mode, on two sequences that part in
+    the middle.
+    """
+    draw = torch.Generator().manual_seed(0)
+    one, other = torch.rand(2, 1, *shape, generator=draw) + 0.5
+    part = max(1, shape[1] // 2)
+    other[..., :part] = one[..., :part]
+    model.eval()
+    with torch.no_grad():
+        before, after = (model(x)[..., :part] for x in (one, other))
+    model.train()
+    return not torch.allclose(before, after, rtol=1e-3, atol=1e-5 * float(before.abs().max()))

@@ -106,9 +106,15 @@ def initialise(model: nn.Module, init: str, seed: int) -> None:
 def drop_inputs_of_head(model: nn.Module, share: float) -> None:
     """Drop a share of the last dense layer's inputs in training (Srivastava et al. 2014).
 
-    A hook, so that the names of the weights stay what they are. Raises ModelError without a dense layer.
+    A hook, so that the names of the weights stay what they are. A network whose dropout layers stand at 0,
+    such as a tcn, says where it wants them: their share is set instead. Raises ModelError without either.
     """
     if not share:
+        return
+    waiting = [module for module in model.modules() if isinstance(module, nn.Dropout) and module.p == 0]
+    for module in waiting:
+        module.p = share
+    if waiting:
         return
     dense = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not dense:

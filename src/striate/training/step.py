@@ -12,6 +12,7 @@ from striate.errors import ModelError
 from striate.runs.forward import computing
 from striate.runs.load import offered, own
 from striate.summary.inspect import refusal
+from striate.training.next_step import looks_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +122,7 @@ def fitting_model(
 def try_out(model: nn.Module, task: Task, inputs: Tensor) -> None:
     """Run one batch forward, so that a model that does not fit says so before anything else is done.
 
-    Raises ModelError where the model raises or its output is not (N, outputs).
+    Raises ModelError where the model raises, has another output, or sees what it is to foretell.
     """
     count = len(inputs)
     model.eval()
@@ -144,4 +145,9 @@ def try_out(model: nn.Module, task: Task, inputs: Tensor) -> None:
             "Its last layer must have one output a class (or one for regression)."
             if len(wanted) == 2
             else "It must answer with the shape of its input.",
+        )
+    if task.every and looks_ahead(model, tuple(inputs.shape[1:])):
+        raise ModelError(
+            "The model's answer at a step changes with the steps after it, which it is to foretell.",
+            "Take one that only looks back: tcn, rnn, gru or lstm.",
         )

@@ -207,6 +207,11 @@ def unlabelled(recipe: Recipe, preprocess: Prepared) -> Task:
                 f"--task next-step is for series and letters, and the data are {what}.",
                 "For codes without labels there is --task reconstruction.",
             )
+        if preprocess.length < 2:
+            raise RecipeError(
+                "--task next-step: the sequences have one step each, and nothing follows it.",
+                "Give longer sequences, or --length 2 or more.",
+            )
         kind = "symbols" if preprocess.modality == "symbols" else "binary" if preprocess.binary else "values"
         return NextStep(kind, preprocess.channels)
     if isinstance(preprocess, Sequences) and preprocess.modality == "symbols":
