@@ -6,17 +6,18 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from striate.training.metrics import Classified, Measured
+from striate.training.metrics import Classified, Measured, Rebuilt, Stepped
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from striate.report.inside.contents import Network
+    from striate.report.rebuilt import Rebuilding
     from striate.stress.result import Robustness
     from striate.training.baseline import Answer
 
-Scores = Classified | Measured
+Scores = Classified | Measured | Stepped | Rebuilt
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,7 @@ class Story:
     scores: by split; the first is the headline, and ``answers`` are scored on the same split.
     augmented: a training picture and what augmentation made of it.   predicted, true: (N,) for regression.
     inside: its kernels and explained mistakes.   stress: what shift and occlusion cost.
+    rebuilt: of a reconstruction, samples beside what came back of them.
     """
 
     run: dict[str, Any]
@@ -52,6 +54,7 @@ class Story:
     true: NDArray[Any] | None = None
     inside: Network | None = None
     stress: Robustness | None = None
+    rebuilt: Rebuilding | None = None
 
     @property
     def split(self) -> str | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from striate.report.inside.contents import Network
+    from striate.report.rebuilt import Rebuilding
     from striate.stress.result import Robustness
     from striate.training.baseline import Answer
     from striate.training.loop import Job
@@ -34,6 +35,7 @@ def tell(
     plain: Sequence[Answer],
     inside: Network | None = None,
     stress: Robustness | None = None,
+    rebuilt: Rebuilding | None = None,
 ) -> None:
     """Write report.html into the job's run folder.
 
@@ -61,6 +63,7 @@ def tell(
         true=job.targets[rows] if numbers else None,
         inside=inside,
         stress=stress,
+        rebuilt=rebuilt,
     )
     write(job.run.path / "report.html", story)
 

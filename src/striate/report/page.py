@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from striate import files
-from striate.report import classification, course, robustness, sections
+from striate.report import classification, course, rebuilt, robustness, sections
 from striate.report.inside.sections import section as inside
 from striate.report.layout import laid_out
 from striate.report.markup import text
@@ -22,8 +22,18 @@ def _inside(story: Story, _sprite: Sprite) -> str:
     return inside(story.inside) if story.inside else ""
 
 
+def _rebuilt(story: Story, _sprite: Sprite) -> str:
+    return rebuilt.strips(story.rebuilt) if story.rebuilt else ""
+
+
+def _codes(story: Story, _sprite: Sprite) -> str:
+    return rebuilt.maps(story.rebuilt) if story.rebuilt else ""
+
+
 # Anchor, the word in the list of contents, heading, and the function that writes the section.
 ORDER = (
+    ("rebuilt", "Reconstructions", "What comes back from the code", _rebuilt),
+    ("codes", "Codes", "Where the codes lie", _codes),
     ("confusion", "Confusion", "What is taken for what", classification.confusion),
     ("classes", "Classes", "Class by class", classification.classes),
     ("regression", "Predictions", "Predicted against true", course.regression),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.report.markup import duration, facts, number, percent, plural, text
-from striate.training.metrics import Classified, Measured
+from striate.training.metrics import Classified, Measured, Rebuilt
 
 if TYPE_CHECKING:
     from striate.report.contents import Scores, Story
@@ -46,7 +46,8 @@ def _no_result(story: Story) -> str:
 
 def _compared(story: Story, scores: Scores) -> list[tuple[str, float]]:
     """Give the plain answers that were scored by the headline's measure."""
-    key = scores.headline[0].replace(" ", "_") if isinstance(scores, Classified) else "mae"
+    classes = isinstance(scores, Classified)
+    key = scores.headline[0].replace(" ", "_") if classes else next(iter(scores.summary()))
     return [(answer.name, answer.scores[key]) for answer in story.answers if key in answer.scores]
 
 
@@ -64,7 +65,7 @@ def _bars(story: Story, scores: Scores) -> str:
 
 
 def _in_words(story: Story, scores: Scores) -> str:
-    said = _of_a_hundred(scores) if isinstance(scores, Classified) else _off_by(scores)
+    said = _said(scores)
     answers = _compared(story, scores)[::-1]
     verb = "gets" if isinstance(scores, Classified) else "is off by"
     listed = [f"{text(name, 60)} {verb} {_figure(scores, value)}" for name, value in answers]
@@ -75,6 +76,18 @@ def _in_words(story: Story, scores: Scores) -> str:
     if best != own:
         said += '</p><p class="warn">A plain answer does better: this network is not worth its cost yet.'
     return f"<p>{said}</p>"
+
+
+def _said(scores: Scores) -> str:
+    match scores:
+        case Classified():
+            return _of_a_hundred(scores)
+        case Rebuilt():
+            error, each = number(scores.error), number(scores.rmse)
+            return f"A new sample comes back with a squared error of {error}; off by {each} a value (RMS)."
+        case Measured():
+            return _off_by(scores)
+    return ""
 
 
 def _of_a_hundred(scores: Classified) -> str:

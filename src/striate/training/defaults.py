@@ -78,6 +78,13 @@ class Facts:
 
 # What trains each network well (docs/performance.md): optimiser, peak rate, decay, batch, smoothing, EMA.
 GOOD: dict[str, dict[str, Any]] = {
+    "autoencoder": {
+        "optimizer": "adam",
+        "lr": 2e-3,
+        "weight_decay": 0.0,
+        "batch": 128,
+        "label_smoothing": 0.0,
+    },
     "mlp": {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.01, "batch": 128, "label_smoothing": 0.0},
     "lenet5": {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.01, "batch": 128, "label_smoothing": 0.0},
     "resnet20": {
@@ -155,7 +162,8 @@ def choose(
         model = pick("model", "resnet20", f"small {kind}")
     pick("stem", *_stem(model, facts))
     pick("fit", *_fit(facts))
-    good = GOOD_FROM_WEIGHTS if recipe.weights else GOOD.get(model, GOOD_FOR_OTHERS)
+    usual = GOOD["autoencoder"] if rebuilds else GOOD.get(model, GOOD_FOR_OTHERS)
+    good = GOOD_FROM_WEIGHTS if recipe.weights else usual
     pick("lr_bottom", 0.1 if recipe.weights else 1.0)
     # A small set is seen in small batches: the number of updates decides, not their width.
     batch = pick(
@@ -225,6 +233,9 @@ def _stem(model: str, facts: Facts) -> tuple[str, str]:
 
 
 def _size(model: str, facts: Facts, device: str) -> tuple[int, str]:
+    if model.startswith("autoencoder"):
+        own = max(8, 4 * round(facts.short_side / 4))  # the convolutional one halves it
+        return (64, "what a code can hold") if facts.photos else (own, "the pictures' own")
     if model in {"lenet5", "mlp"}:
         return 28, "what the network was made for"
     if not facts.photos:
