@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from striate.stress.result import Robustness
     from striate.training.baseline import Answer
     from striate.training.loop import Job
-    from striate.training.metrics import Classified, Measured
+    from striate.training.task import Scores
 
 MISTAKES, SAMPLES, VERSIONS = 24, 5, 5
 
@@ -30,7 +30,7 @@ def tell(
     job: Job,
     info: Mapping[str, Any],
     names: Sequence[str],
-    scores: Mapping[str, Classified | Measured],
+    scores: Mapping[str, Scores],
     answers: Mapping[str, NDArray[Any]],
     plain: Sequence[Answer],
     inside: Network | None = None,

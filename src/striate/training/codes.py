@@ -1,4 +1,4 @@
-"""Codes: what an autoencoder makes of its input in its middle, and principal components to hold it against."""
+"""Codes: what an autoencoder makes of its input in its middle, and principal components to hold it to."""
 
 from __future__ import annotations
 
