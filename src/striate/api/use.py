@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from striate import events
 from striate.api.labelled import labelled
 from striate.data.folders import PICTURES
+from striate.data.given import files_in
 from striate.data.listing import any_hidden
-from striate.errors import DataError
+from striate.data.sequence import Sequences
+from striate.errors import DataError, RunError
 from striate.files import write_csv
 from striate.runs.load import preprocess_of
 from striate.runs.predict import predict as predict_batch
@@ -60,13 +62,16 @@ def evaluate(
 def predict(
     run: Run, paths: Sequence[str | Path], *, csv: str | Path | None = None, emit: Emit = events.ignore
 ) -> tuple[list[Prediction], list[tuple[str, str]]]:
-    """Say what pictures show. A folder stands for every picture in it that is not hidden.
+    """Say what pictures or sequences are. A folder stands for every one in it that is not hidden; a text or
+    table for every sequence that it holds.
 
     csv: also write ``file,label,probability`` there.
     Returns: predictions, and (file, reason) for each that could not be read.
-    Raises DataError for a path that does not exist or a folder without pictures.
+    Raises DataError for a path that does not exist or a folder without any; RunError for a run whose answer
+    is no class and no number.
     """
-    files = pictures_in(paths)
+    answered(run)
+    files = inputs_in(run, paths)
     predictions, unreadable = [], []
     for start in range(0, len(files), 64):
         readable, reasons = predict_batch(run, files[start : start + 64])
@@ -80,6 +85,28 @@ def predict(
         ]
         write_csv(Path(csv), ["file", "label", "probability"], rows)
     return predictions, unreadable
+
+
+def answered(run: Run) -> None:
+    """Refuse a run that answers neither with a class nor with a number. Raises RunError."""
+    task = run.info["task"]
+    if task not in {"classification", "regression"}:
+        also = "; striate reconstruct RUN DATA shows what it gives back" if task == "reconstruction" else ""
+        raise RunError(
+            f"{run.path} answers with no class or number: its task is {task}.",
+            f"striate evaluate RUN DATA measures it{also}.",
+        )
+
+
+def inputs_in(run: Run, paths: Sequence[str | Path]) -> list[Path]:
+    """List the files of the kind that a run takes; a folder stands for every one in it that is not hidden.
+
+    Raises DataError for a path that does not exist or a folder without any.
+    """
+    preprocess = preprocess_of(run)
+    if isinstance(preprocess, Sequences):
+        return files_in(paths, preprocess.modality)
+    return pictures_in(paths)
 
 
 def pictures_in(paths: Sequence[str | Path]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What a run's network says of pictures: decoded and prepared exactly as in its training."""
+"""What a run's network says of pictures or sequences: decoded and prepared exactly as in its training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 from striate.data.decode import Unreadable, decode, from_image
+from striate.data.given import read
+from striate.data.sequence import Sequences
 from striate.data.survey import in_parallel
 from striate.events import ignore
 from striate.runs.forward import outputs
@@ -43,11 +45,15 @@ class Prediction:
 def predict(
     run: Run, pictures: Sequence[Any], *, batch: int = 64
 ) -> tuple[list[Prediction], list[tuple[str, str]]]:
-    """Predict for paths, PIL pictures or arrays.
+    """Predict for paths, PIL pictures or arrays; of sequences, for paths and arrays of raw steps (n, C).
 
-    Returns: the predictions, and (file, reason) for each picture that cannot be read.
+    Returns: the predictions, and (file, reason) for each that cannot be read.
     """
     preprocess = preprocess_of(run)
+    if isinstance(preprocess, Sequences):
+        given = read(pictures, preprocess)
+        found = from_pixels(run, given.names, given.stored, batch=batch) if given.names else []
+        return found, given.unreadable
     names = [str(p) if isinstance(p, (str, Path)) else f"picture {i}" for i, p in enumerate(pictures)]
 
     def prepared(i: int) -> NDArray[Any] | str:
@@ -69,7 +75,10 @@ def predict(
 
 
 def from_pixels(run: Run, names: Sequence[str], pixels: NDArray[Any], *, batch: int = 64) -> list[Prediction]:
-    """Predict for prepared pixels (N, size, size, C); many at a time by the fastest form of the network."""
+    """Predict for what is prepared, (N, size, size, C) or (N, L, C').
+
+    Many at a time are predicted by the fastest form of the network.
+    """
     info = run.info
     fast = len(pixels) >= MANY or "fastest" in vars(run)
     found = outputs(
