@@ -103,6 +103,12 @@ def image(picture: NDArray[np.uint8], alt: str, side: int = LARGE) -> str:
     return f'<img{sharp} {size} alt="{text(alt, 240)}" src="data:image/{kind};base64,{encoded}">'
 
 
+def picture_of(picture: NDArray[np.uint8], alt: str, css: str) -> str:
+    """Show a picture (H, W, 1 or 3) stretched as a class of the style sheet says."""
+    encoded = base64.b64encode(_png(_few(_opened(picture)))).decode()
+    return f'<img class="{css}" alt="{text(alt, 240)}" src="data:image/png;base64,{encoded}">'
+
+
 def png(picture: NDArray[np.uint8], side: int = 224) -> bytes:
     """Give the bytes of a PNG file; a small picture grows to about ``side``."""
     shown = _opened(picture)

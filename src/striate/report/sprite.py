@@ -30,11 +30,12 @@ class Sprite:
     """One sheet of equal cells, in the order given."""
 
     def __init__(self, pictures: Sequence[Shown]) -> None:
-        self.places = {id(shown): i for i, shown in enumerate(pictures)}
-        longest = max((max(shown.picture.shape[:2]) for shown in pictures), default=1)
+        drawn = [(shown, shown.picture) for shown in pictures if not isinstance(shown.picture, str)]
+        self.places = {id(shown): i for i, (shown, _) in enumerate(drawn)}
+        longest = max((max(picture.shape[:2]) for _, picture in drawn), default=1)
         self.small = longest <= SMALL
         self.cell = longest if self.small else LARGE
-        self.tiles = [self._tile(shown.picture) for shown in pictures]
+        self.tiles = [self._tile(picture) for _, picture in drawn]
 
     def _tile(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         colour = picture[..., :3] if picture.shape[2] >= 3 else picture[..., :1].repeat(3, axis=2)
@@ -47,7 +48,9 @@ class Sprite:
         return np.asarray(image)
 
     def thumb(self, shown: Shown, label: str) -> str:
-        """Show one picture; ``label`` says in words what is to be seen."""
+        """Show one picture, or a drawing as it is; ``label`` says in words what is to be seen."""
+        if isinstance(shown.picture, str):
+            return shown.picture
         place = self.places[id(shown)]
         height, width = self.tiles[place].shape[:2]
         scale = SIDE / max(height, width)
