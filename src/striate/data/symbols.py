@@ -47,7 +47,7 @@ def header(data: bytes) -> Header:
     4
     """
     letters = _text(data)
-    return Header(len(letters), 1, 1, "uint8" if len(set(letters)) <= MOST_LETTERS else "uint16", "text")
+    return Header(len(letters), 1, 1, "uint8" if len(set(letters)) <= MOST_LETTERS else "uint16", "letters")
 
 
 def decode(data: bytes, preprocess: Sequences) -> NDArray[Any]:

@@ -75,7 +75,7 @@ def augmented(x: Tensor, draws: Draws, augment: Augment, preprocess: Preprocess)
     if augment.colour:
         x = _coloured(x, draws, augment.colour, high - low)
     if augment.noise:
-        x += onto(_noise(draws["noise"], tuple(x.shape[1:])), x.device) * (augment.noise * (high - low))
+        x += onto(noise(draws["noise"], tuple(x.shape[1:])), x.device) * (augment.noise * (high - low))
     if augment.cutout:
         hole = onto(_square(draws["cutout_y"], draws["cutout_x"], np.array(augment.cutout), side), x.device)
         x = torch.where(hole, low + mean * (high - low), x)
@@ -196,7 +196,7 @@ def _coloured(x: Tensor, draws: Draws, strength: float, span: Tensor) -> Tensor:
     return x
 
 
-def _noise(draws: NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:
+def noise(draws: NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:
     """Make standard normal noise, every picture's from a generator that its draw starts."""
     noise = np.empty((len(draws), *shape), np.float32)
     for picture, start in zip(noise, (draws * 2.0**53).astype(np.uint64), strict=True):
