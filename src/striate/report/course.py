@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from striate.report.contents import Story
     from striate.report.sprite import Sprite
 
-TITLES = {"mae": "Mean absolute error", "loss": "Loss", "accuracy": "Accuracy"}
+TITLES = {
+    "mae": "Mean absolute error",
+    "loss": "Loss",
+    "accuracy": "Accuracy",
+    "nll": "Negative log-likelihood a step",
+    "mse": "Mean squared error a step",
+}
 
 
 def curves(story: Story, _sprite: Sprite) -> str:
@@ -25,6 +31,8 @@ def curves(story: Story, _sprite: Sprite) -> str:
         return ""
     epochs = [line["epoch"] for line in history]
     names = {name: None for line in history for part in ("train", "val") for name in line.get(part) or {}}
+    if {"nll", "mse"} & set(names):  # which is what the loss is
+        del names["loss"]
     panels = [_panel(history, epochs, name) for name in sorted(names, key=lambda n: n != "loss")]
     rates = [line["lr"] for line in history]
     alt = f"The learning rate is at most {number(max(rates))} and ends at {number(rates[-1])}."

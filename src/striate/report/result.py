@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.report.markup import duration, facts, number, percent, plural, text
-from striate.training.metrics import Classified, Measured, Rebuilt
+from striate.training.metrics import Classified, Measured, Rebuilt, Stepped
 
 if TYPE_CHECKING:
     from striate.report.contents import Scores, Story
@@ -23,7 +23,7 @@ def result(story: Story) -> str:
         low, high = (_figure(scores, bound) for bound in scores.interval)
         body = (
             f'<div class="hero"><div><p class="figure">{_figure(scores, value)}</p>'
-            f'<p class="what">{name} on {plural(scores.n, f"{SPLITS[split]} picture")}</p>'
+            f'<p class="what">{name} on {_scored(scores, split)}</p>'
             f'<p class="interval">95\xa0% interval: {low} to {high}</p></div>{_bars(story, scores)}</div>'
             f'<div class="words">{_in_words(story, scores)}{_about_the_split(story, split)}</div>'
         )
@@ -32,6 +32,12 @@ def result(story: Story) -> str:
 
 def _figure(scores: Scores, value: float) -> str:
     return percent(value) if isinstance(scores, Classified) else number(value)
+
+
+def _scored(scores: Scores, split: str) -> str:
+    if isinstance(scores, Stepped):
+        return f"{plural(scores.n, f'{SPLITS[split]} sequence')} of {plural(scores.steps, 'step')} together"
+    return plural(scores.n, f"{SPLITS[split]} picture")
 
 
 def _no_result(story: Story) -> str:
@@ -67,7 +73,7 @@ def _bars(story: Story, scores: Scores) -> str:
 def _in_words(story: Story, scores: Scores) -> str:
     said = _said(scores)
     answers = _compared(story, scores)[::-1]
-    verb = "gets" if isinstance(scores, Classified) else "is off by"
+    verb = {Classified: "gets", Stepped: "reaches"}.get(type(scores), "is off by")
     listed = [f"{text(name, 60)} {verb} {_figure(scores, value)}" for name, value in answers]
     if listed:
         said += f" {'; '.join([listed[0], *(part[:1].lower() + part[1:] for part in listed[1:])])}."
@@ -87,6 +93,8 @@ def _said(scores: Scores) -> str:
             return f"A new sample comes back with a squared error of {error}; off by {each} a value (RMS)."
         case Measured():
             return _off_by(scores)
+        case Stepped():
+            return _foretells(scores)
     return ""
 
 
@@ -105,6 +113,17 @@ def _of_a_hundred(scores: Classified) -> str:
 def _off_by(scores: Measured) -> str:
     explained = "" if scores.r2 is None else f" It explains {percent(max(0.0, scores.r2))} of the variance."
     return f"For a new picture like these it is off by about {number(scores.mae)} on average.{explained}"
+
+
+def _foretells(scores: Stepped) -> str:
+    """Say what the figure means: a step's odds, a number of letters, or a share of the usual spread."""
+    if scores.kind == "values":
+        rmse = number(scores.loss**0.5)
+        return f"The next step is foretold to {rmse} of a channel's deviation (root mean square)."
+    odds = f"{scores.perplexity:,.0f}" if scores.perplexity >= 100 else number(scores.perplexity)
+    if scores.kind == "symbols":
+        return f"It is as unsure of the next letter as if {odds} were equally likely."
+    return f"What came at a step had one chance in {odds}, all channels together (geometric mean; nats)."
 
 
 def _about_the_split(story: Story, split: str) -> str:
