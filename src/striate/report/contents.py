@@ -22,9 +22,12 @@ Scores = Classified | Measured | Stepped | Rebuilt
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A picture to show small: (H, W, 1 or 3) uint8, a caption, and a quieter second line."""
+    """What is shown small, a caption, and a quieter second line.
 
-    picture: NDArray[np.uint8]
+    picture: (H, W, 1 or 3) uint8, or the drawing of a sequence as HTML.
+    """
+
+    picture: NDArray[np.uint8] | str
     caption: str
     detail: str = ""
 
