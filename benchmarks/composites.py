@@ -29,12 +29,12 @@ from torch import nn
 
 from striate.api.scan import scan
 from striate.runs.load import load
+from striate.scan.found import Scanned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from striate.runs.folder import Run
-    from striate.scan.found import Scanned
 
 SIDE, OBJECT, SURE = 256, 32, 0.4  # pixels, pixels, intersection over union
 THRESHOLDS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -164,7 +164,9 @@ def over(run: Run, one: Composite) -> tuple[Composite, Scanned]:
     """Look a composite over with the least threshold."""
     with tempfile.NamedTemporaryFile(suffix=".png") as file:
         Image.fromarray(one.canvas).save(file.name)
-        return one, scan(run, file.name, threshold=THRESHOLDS[0])
+        found = scan(run, file.name, threshold=THRESHOLDS[0])
+    assert isinstance(found, Scanned)
+    return one, found
 
 
 def counted(one: Composite, found: Scanned, threshold: float) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from PIL import Image
 import striate
 from striate import api
 from striate.cli.main import main
+from striate.scan.found import Scanned
 
 if TYPE_CHECKING:
     import io
@@ -61,6 +62,7 @@ def test_the_dog_is_found_where_it_is(
 def test_a_window_by_hand_gets_the_probability_that_the_map_has(trained: Path, canvas: Path) -> None:
     run = striate.load(trained)
     found = api.scan(run, canvas, scales=[1.0])
+    assert isinstance(found, Scanned)
     pixels = np.asarray(Image.open(canvas))
     for top, left in ((0, 0), (13, 37), (32, 52)):
         (told,) = run.predict(pixels[top : top + 8, left : left + 8])
@@ -73,6 +75,8 @@ def test_windows_one_by_one_say_what_the_map_says(
 ) -> None:
     run = striate.load(trained)
     whole, apart = api.scan(run, canvas), api.scan(run, canvas, stride=3)
+    assert isinstance(whole, Scanned)
+    assert isinstance(apart, Scanned)
     assert (whole.mode, apart.mode, apart.stride) == ("exact", "windows", 3)
     for one, other in zip(whole.levels, apart.levels, strict=True):
         assert torch.allclose(one.scores[:, ::3, ::3], other.scores, atol=1e-5)

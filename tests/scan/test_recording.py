@@ -17,7 +17,7 @@ from striate.errors import ModelError
 from striate.ops.sequence import last_step, lengths, masked, max_over_time, mean_over_time
 from striate.scan import fully_convolutional
 from striate.scan.alarm import Peak, Peaks, log_odds, threshold_for
-from striate.scan.stream import Hearing, heard, hearing, off_by, windows_of
+from striate.scan.stream import Ear, Hearing, hearing, off_by, windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +84,13 @@ def in_pieces(x: Tensor, cuts: Sequence[int]) -> list[Tensor]:
     return [x[:, a:b] for a, b in zip([0, *places], [*places, x.shape[1]], strict=True)]
 
 
+def heard(way: Hearing, pieces: list[Tensor]) -> Tensor:
+    """Hear a recording in pieces and join the answers."""
+    ear = Ear(way)
+    answers = [ear.hear(piece) for piece in pieces]
+    return torch.cat([some for some in answers if some is not None], 1)
+
+
 def by_hand(model: nn.Module, x: Tensor, hop: int) -> Tensor:
     """Cut out every window."""
     with torch.no_grad():
@@ -97,7 +104,7 @@ def test_every_ending_answers_as_windows_cut_by_hand(ending: str) -> None:
     model, x = lively(Spoken(ending)), noise(333)
     way = hearing(model, (1, LENGTH))
     assert (way.mode, way.hop, way.window) == ("exact", 8 if ending == "pooled by 2" else 4, LENGTH)
-    (found,) = heard(way, [x])
+    found = heard(way, [x])
     assert torch.allclose(found, by_hand(model, x, way.hop), rtol=1e-5, atol=1e-5)
 
 
@@ -113,8 +120,8 @@ def ways(ending: str) -> tuple[Hearing, Hearing]:
 def test_pieces_of_any_length_give_what_the_whole_gives(cuts: list[int], ending: str) -> None:
     x = noise(700)
     for way in ways(ending):
-        (whole,) = heard(way, [x])
-        pieces = torch.cat(list(heard(way, in_pieces(x, cuts))), 1)
+        whole = heard(way, [x])
+        pieces = heard(way, in_pieces(x, cuts))
         assert torch.allclose(pieces, whole, rtol=1e-5, atol=1e-5)
 
 
@@ -124,7 +131,7 @@ def test_a_network_that_pads_inside_is_heard_by_windows_unless_asked_otherwise()
     assert (way.mode, way.hop) == ("windows", LENGTH // 20)
     assert way.difference is not None
     assert way.difference > 1e-3
-    (found,) = heard(way, [x])
+    found = heard(way, [x])
     assert torch.allclose(found, by_hand(model, x, 5), rtol=1e-5, atol=1e-5)
     rough = hearing(model, (1, LENGTH), approximate=True)
     assert (rough.mode, rough.hop) == ("approximate", 4)
@@ -144,7 +151,7 @@ def test_a_causal_network_that_answers_at_the_last_step_is_exact_where_it_sees_n
     model, x = lively(Causal(40)), noise(150)
     way = hearing(model, (1, LENGTH))
     assert (way.mode, way.hop) == ("exact", 1)
-    (found,) = heard(way, [x])
+    found = heard(way, [x])
     assert torch.allclose(found, by_hand(model, x, 1), rtol=1e-5, atol=1e-5)
     assert hearing(lively(Causal(60)), (1, LENGTH)).mode == "windows"
 
@@ -162,16 +169,19 @@ def test_what_cannot_be_followed_is_heard_by_windows_and_says_why() -> None:
     way = hearing(model, (1, LENGTH))
     assert way.mode == "windows"
     assert way.reason
-    assert torch.equal(windows_of(model, noise(150), LENGTH, 10), torch.cat(list(heard(hearing(
-        model, (1, LENGTH), hop=10), [noise(150)])), 1))  # fmt: skip
+    found = heard(hearing(model, (1, LENGTH), hop=10), [noise(150)])
+    assert torch.equal(windows_of(model, noise(150), LENGTH, 10), found)
     with pytest.raises(ModelError, match="cannot be made fully convolutional"):
         hearing(model, (1, LENGTH), approximate=True)
 
 
 def test_a_recording_shorter_than_a_window_has_no_answer() -> None:
-    way = hearing(lively(Spoken("mean")), (1, LENGTH))
-    assert list(heard(way, [noise(60), noise(39)])) == []
-    assert [found.shape for found in heard(way, [noise(60), noise(40)])] == [(3, 1)]
+    ear = Ear(hearing(lively(Spoken("mean")), (1, LENGTH)))
+    assert ear.hear(noise(60)) is None
+    assert ear.hear(noise(39)) is None
+    answers = ear.hear(noise(1))
+    assert answers is not None
+    assert answers.shape == (3, 1)
 
 
 def test_the_mean_over_a_network_s_window_is_not_over_the_mask() -> None:

@@ -1,20 +1,24 @@
-"""Looking a large picture over with a trained run: is there one of its classes anywhere, and where."""
+"""Looking over a large picture, or a long recording, with a trained run: where is one of its classes."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 
 from striate import events
+from striate.api.hear import hear
+from striate.data import wav
 from striate.data.decode import MAX_PIXELS, Unreadable, decode
+from striate.data.sequence import Sequences
 from striate.errors import DataError, RecipeError, RunError, did_you_mean
 from striate.runs.load import preprocess_of
 from striate.scan.boxes import boxes
 from striate.scan.found import Found, Scanned
+from striate.scan.heard import Heard
 from striate.scan.slide import pyramid
 from striate.scan.way import off_by, slid
 from striate.scan.way import way as way_of
@@ -35,28 +39,65 @@ NOTHING = {"nothing", "background"}  # classes of these names stand for what is 
 
 def scan(
     run: Run,
-    image: str | Path,
+    where: str | Path | IO[bytes],
     *,
     name: str | None = None,
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
+    alarms: float | None = None,
     scales: Sequence[float] | None = None,
-    stride: int | None = None,
+    stride: float | None = None,
     approximate: bool = False,
     html: str | Path | None = None,
     emit: Emit = events.ignore,
-) -> Scanned:
-    """Slide a run's classifier over a picture at several sizes of it.
+) -> Scanned | Heard:
+    """Slide a run's classifier over a picture at several sizes of it, or over a recording.
 
     A class named ``nothing`` or ``background`` is one against which the others win; it is not looked for.
-    name: only this class.   threshold: the least probability of a box, 0..1.
+    where: a picture; for a run of sounds a recording, or a stream of WAV.
+    name: only this class.   threshold: the least probability of a box or detection, 0..1; by default 0.95.
+    alarms: false ones a minute of a recording, for which the threshold is chosen on the run's validation.
     scales: sizes of the picture to look at, as shares of its own; by default from 1 down to where the window
     covers its shorter side, by factors of at most the square root of 2.
-    stride, approximate: see :func:`striate.scan.way.way`.   html: also write a page there.
-    Raises DataError for a picture that cannot be read, RecipeError for a class or size that is impossible,
-    RunError for a run without classes, ModelError where ``approximate`` is impossible.
+    stride: pixels between windows, or milliseconds.   stride, approximate: see :func:`striate.scan.way.way`
+    and :func:`striate.scan.stream.hearing`.   html: also write a page there.
+    Raises DataError for what cannot be read or is shorter than a window, RecipeError for a class, size or
+    rate that is impossible, RunError for a run without classes or of neither pictures nor sounds, ModelError
+    where ``approximate`` is impossible.
     """
     preprocess = preprocess_of(run)
-    _check(run, name, threshold, scales, stride)
+    _check(run, name, threshold, stride)
+    names = [one for one in run.classes if name == one or (name is None and one not in NOTHING)]
+    least = THRESHOLD if threshold is None else threshold
+    found: Scanned | Heard
+    if isinstance(preprocess, Sequences):
+        _check_sound(run, preprocess.modality, threshold, alarms, scales)
+        found = hear(
+            run, where, preprocess, names, threshold=least, alarms=alarms, hop=stride,
+            approximate=approximate, emit=emit,
+        )  # fmt: skip
+    else:
+        _check_picture(where, alarms, scales, stride)
+        step = None if stride is None else round(stride)
+        assert isinstance(where, (str, Path))
+        found = _look(run, where, preprocess, names, least, scales, step, approximate, emit)
+    if html is not None:
+        from striate.report import scan, sound
+
+        (sound if isinstance(found, Heard) else scan).write(Path(html), found, run)
+    return found
+
+
+def _look(
+    run: Run,
+    image: str | Path,
+    preprocess: Preprocess,
+    names: Sequence[str],
+    threshold: float,
+    scales: Sequence[float] | None,
+    stride: int | None,
+    approximate: bool,
+    emit: Emit,
+) -> Scanned:
     picture = _read(image, preprocess)
     sizes = _sizes(picture, preprocess.size, scales, emit)
     shape = (preprocess.channels, preprocess.size, preprocess.size)
@@ -83,9 +124,9 @@ def scan(
             tuple(boxes(levels, unit, way.window, threshold=threshold, overlap=OVERLAP)),
         )
         for unit, one in enumerate(run.classes)
-        if name == one or (name is None and one not in NOTHING)
+        if one in names
     ]
-    scanned = Scanned(
+    return Scanned(
         file=str(image),
         picture=picture,
         mode=way.mode,
@@ -99,35 +140,68 @@ def scan(
         levels=tuple(levels),
         classes=tuple(sorted(found, key=lambda one: -one.best)),
     )
-    if html is not None:
-        from striate.report import scan as page
-
-        page.write(Path(html), scanned, run)
-    return scanned
 
 
-def _check(
-    run: Run, name: str | None, threshold: float, scales: Sequence[float] | None, stride: int | None
-) -> None:
+def _check(run: Run, name: str | None, threshold: float | None, stride: float | None) -> None:
     if not run.classes:
+        goal = {"regression": "predicts numbers", "next-step": "says what follows"}
         raise RunError(
-            f"{run.path} predicts numbers: it has no classes to look for.", "Scan with a classifier."
+            f"{run.path} {goal.get(run.info['task'], 'gives back its input')}: "
+            "it has no classes to look for.",
+            "Scan with a classifier.",
         )
     if name is not None and name not in run.classes:
         raise RecipeError(f"{run.path} has no class {name!r}.", did_you_mean(name, run.classes))
-    if not 0 <= threshold <= 1:
+    if threshold is not None and not 0 <= threshold <= 1:
         raise RecipeError(f"A threshold is a probability. Received: {threshold:g}.", "Give one from 0 to 1.")
-    if stride is not None and stride < 1:
-        raise RecipeError(f"Windows cannot be {stride} pixels apart.", "Give a --stride of 1 or more.")
+    if stride is not None and not 0 < stride < math.inf:
+        raise RecipeError(f"Windows cannot be {stride:g} apart.", "Give a --stride of 1 or more.")
+
+
+def _check_picture(
+    where: str | Path | IO[bytes],
+    alarms: float | None,
+    scales: Sequence[float] | None,
+    stride: float | None,
+) -> None:
+    if not isinstance(where, (str, Path)):
+        raise RecipeError("A picture is no stream: - is for recordings.", "Name a file.")
+    if alarms is not None:
+        raise RecipeError(
+            "--alarms is for recordings: false ones a minute.", "Give a --threshold from 0 to 1."
+        )
+    if stride is not None and stride != round(stride):
+        raise RecipeError(f"Windows cannot be {stride:g} pixels apart.", "Give a --stride of 1 or more.")
     if scales is not None and not (scales and all(0 < scale < math.inf for scale in scales)):
         raise RecipeError("A size of the picture must be above 0.", "Give such as --scales 1 0.5 0.25.")
 
 
+def _check_sound(
+    run: Run,
+    modality: str,
+    threshold: float | None,
+    alarms: float | None,
+    scales: Sequence[float] | None,
+) -> None:
+    if modality != "sound":
+        raise RunError(
+            f"{run.path} was trained on {modality}: only pictures and sounds are scanned.",
+            "Give a run of one of these.",
+        )
+    if scales is not None:
+        raise RecipeError("--scales is for pictures: a recording has one speed.", "Leave it out.")
+    if alarms is not None and threshold is not None:
+        raise RecipeError("--alarms chooses the threshold that --threshold gives.", "Give one of them.")
+
+
 def _read(image: str | Path, preprocess: Preprocess) -> NDArray[Any]:
     try:
-        return decode(Path(image).read_bytes(), preprocess.channels, preprocess.dtype)
+        data = Path(image).read_bytes()
+        return decode(data, preprocess.channels, preprocess.dtype)
     except (OSError, Unreadable) as error:
         reason = error.reason if isinstance(error, Unreadable) else error.strerror or str(error)
+        if isinstance(error, Unreadable) and wav.holds(data[:12]):
+            reason = "it is a sound, and the run was trained on pictures"
         raise DataError(f"Cannot read {image}: {reason}.", "Give one picture.") from error
 
 

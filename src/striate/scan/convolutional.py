@@ -56,7 +56,9 @@ def fully_convolutional(model: nn.Module, x: Tensor) -> nn.Module:
     (1, 10, 1, 13)
     """
     try:
-        form = _traced(copy.deepcopy(model).eval())
+        tracer = _Tracer()
+        graph = tracer.trace(copy.deepcopy(model).eval())
+        form = fx.GraphModule(tracer.root, graph)
         with torch.inference_mode():
             _Sizes(form).run(torch.cat([x[:1]] * 2))
     except Exception as error:  # whatever a foreign network raises
@@ -98,11 +100,14 @@ def total_strides(form: nn.Module, x: Tensor) -> tuple[int, ...]:
     return tuple(more // n for n in grown)
 
 
-def _traced(model: nn.Module) -> fx.GraphModule:
-    """Follow a network's steps; what is taken over a sequence's true steps stays one step."""
-    tracer = fx.Tracer(autowrap_modules=(math, sequence))  # type: ignore[arg-type]
-    graph = tracer.trace(model)
-    return fx.GraphModule(tracer.root, graph)
+class _Tracer(fx.Tracer):
+    """Follow a network's steps; what our operators do, and what is over a sequence's true steps, is one."""
+
+    def __init__(self) -> None:
+        super().__init__(autowrap_modules=(math, sequence))  # type: ignore[arg-type]
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return m.__module__.startswith("striate.ops.") or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Sizes(fx.Interpreter):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,6 @@ from striate.errors import ModelError
 from striate.scan.convolutional import fully_convolutional, total_strides
 from striate.scan.slide import positions
 from striate.scan.way import EXACT, PADS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 PARTS = 20  # of a window that is cut by hand: the next begins so much later
 STEPS = 2**21  # of windows that are seen at once
@@ -67,20 +64,28 @@ def hearing(
     return Hearing("exact", "no inner padding", own, window, form, off)
 
 
-def heard(way: Hearing, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Answer for every window of a recording, as soon as its last step has come.
+class Ear:
+    """Answers for every window of a recording that comes in pieces, as soon as its last step has come.
 
-    pieces: (C, n) of any n, one behind another.   Returns: answers (K, m) for each piece, m from 0; the i-th
-    of all is for the window that begins at step i times the hop. Kept in between is less than a window.
+    Kept in between is less than a window.
     """
-    kept: Tensor | None = None
-    for piece in pieces:
-        x = piece if kept is None else torch.cat([kept, piece], 1)
-        count = positions(x.shape[1], way.window, way.hop)
+
+    def __init__(self, way: Hearing) -> None:
+        self.way = way
+        self._kept: Tensor | None = None
+
+    def hear(self, piece: Tensor) -> Tensor | None:
+        """Take the next steps (C, n), n from 0; answer (K, m) for the windows that are complete now.
+
+        The i-th answer of all is for the window that begins at step i times the hop.   None where m is 0.
+        """
+        x = piece if self._kept is None else torch.cat([self._kept, piece], 1)
+        count = positions(x.shape[1], self.way.window, self.way.hop)
+        self._kept = x[:, count * self.way.hop :].clone()  # no view, which would keep all of x
+        if not count:
+            return None
         with torch.inference_mode():
-            if count:
-                yield _answers(way, x[:, : (count - 1) * way.hop + way.window])[:, :count]
-        kept = x[:, count * way.hop :]
+            return _answers(self.way, x[:, : (count - 1) * self.way.hop + self.way.window])[:, :count]
 
 
 def windows_of(model: nn.Module, x: Tensor, window: int, hop: int) -> Tensor:
