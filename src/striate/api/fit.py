@@ -116,6 +116,7 @@ def _new(
     profile: bool,
 ) -> Run:
     """Check, choose, split: from what was asked to a run folder with a whole recipe, then train."""
+    from striate.training import greedy
     from striate.training import task as tasks
     from striate.training.reconstruction import damage
     from striate.training.step import fitting_model
@@ -143,6 +144,7 @@ def _new(
     task = tasks.untrained(recipe.task, source.classes, preprocess)
     tried = fitting_model(given, task, preprocess, recipe.seed, small=recipe.stem == "small")
     rehearse(recipe, given, tried, start, preprocess, task.outputs)
+    greedy.check(recipe, tried)
     pictures = _prepare(source, seen, preprocess, recipe, emit)
     for warning in pictures.check.warnings:
         emit(events.Warned(warning))
@@ -160,6 +162,7 @@ def _new(
     choices += _tune(job, started, emit)
     recipe = job.recipe
     choices += begin(job, start, pictures.source.classes, emit)
+    choices += greedy.pretrain(job, emit)
     budget = None
     if job.begun is not None and recipe.freeze == "body" and str(job.augment) == "off":
         job.recipe = recipe.replace(steps=0)  # the head is already the best for features that do not change
@@ -181,6 +184,8 @@ def _new(
 
 def _resume(run: Run, started: float, offline: bool, emit: Emit, *, profile: bool) -> Run:
     """Go on with an unfinished run, on the same data."""
+    from striate.training import greedy
+
     info, recipe = run.info, run.recipe
     if info["status"] == "finished":
         emit(events.Note(f"{run.path} is already finished; nothing to do."))
@@ -202,6 +207,8 @@ def _resume(run: Run, started: float, offline: bool, emit: Emit, *, profile: boo
     job = _job(run, recipe, pictures, preprocess)
     saved = (run.path / "checkpoint" / "state.safetensors").exists()
     begin(job, None if saved else start_from(recipe, offline=offline, emit=emit)[1], source.classes, emit)
+    if not saved:
+        greedy.pretrain(job, emit)
     emit(events.Note(f"Going on with {run.path}."))
     return _fit(job, pictures, info, started, emit, resume=True, profile=profile)
 
