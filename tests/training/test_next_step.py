@@ -16,7 +16,7 @@ from striate.models.recurrent import gru
 from striate.models.tcn import tcn
 from striate.runs.recipe import Recipe
 from striate.training import task as tasks
-from striate.training.next_step import NextStep, looks_ahead
+from striate.training.next_step import NextStep, check_causal
 from striate.training.step import try_out
 
 KINDS = ("binary", "symbols", "values")
@@ -150,12 +150,38 @@ class Centred(nn.Module):
         return self.conv(x)
 
 
+class Placed(nn.Module):
+    """Adds a number of its own to each step, of which there are 20."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.zeros(3, 20))
+
+    def forward(self, x: Any) -> Any:
+        return x + self.places
+
+
 def test_a_network_that_sees_what_it_is_to_foretell_is_refused() -> None:
     task, inputs = NextStep("values", 3), torch.zeros(2, 3, 20)
     for which in ("tcn", "gru"):
-        assert not looks_ahead(network(which), (3, 20))
         try_out(network(which), task, inputs)
     normed = nn.Sequential(nn.Conv1d(3, 3, 1), nn.GroupNorm(1, 3))  # its mean is over time too
     for model in (Centred(), normed):
         with pytest.raises(ModelError, match="which it is to foretell"):
             try_out(model, task, inputs)
+    with pytest.raises(ModelError, match="RuntimeError for a shorter sequence"):
+        try_out(Placed(), task, inputs)
+    check_causal(Centred().requires_grad_(False), (3, 1))  # there is nothing to see
+
+
+def test_padding_of_a_whole_batch_is_left_away_in_training_and_in_no_score() -> None:
+    stored = np.full((3, 9, 1), np.nan, np.float32)
+    stored[0, :5], stored[1, :3] = 0.5, 0.25
+    series = Sequences(modality="series", channels=1, length=9)
+    task, rows = NextStep("values", 1), np.array([0, 1])
+    x = series.tensor(torch.from_numpy(stored[rows]).movedim(-1, 1))
+    shown, wanted = task.posed(x, torch.zeros(2))
+    assert shown.shape == wanted.shape == (2, 1, 5)
+    truths = task.truths(stored, np.zeros(3), rows, series)
+    assert truths.shape == (2, 1, 9)
+    assert (~np.isnan(truths)).sum((1, 2)).tolist() == [4, 2]
