@@ -23,7 +23,8 @@ EXAMPLE = "For example '{label}_{speaker}_{n}.wav', which reads 3_anna_12.wav."
 
 @dataclass(frozen=True)
 class Pattern:
-    """A form of names. ``{word}`` is a field: anything but "/" and the character that follows the field.
+    """A form of names. ``{word}`` is a field: anything but "/" and the characters that part it from the next
+    field and the one before, so that there is one way to read a name.
 
     A pattern without "/" is held against a file's own name, one with "/" against as many last parts of its
     path as it has itself. Where it ends with a field, the ending of the file (.wav) is left away.
@@ -62,7 +63,7 @@ def pattern(text: str) -> Pattern:
                 f"--label-pattern: nothing parts {match[0]} from the field behind it. Received: {text!r}.",
                 EXAMPLE,
             )
-        stop = "/" + following if following else "/"
+        stop = "/" + following + (text[match.start() - 1] if end else "")
         form += re.escape(text[end : match.start()]) + f"(?P<{match[1]}>[^{re.escape(stop)}]+)"
         end = match.end()
     return Pattern(text, tuple(names), re.compile(form + re.escape(text[end:])))
@@ -77,7 +78,7 @@ def described(names: Sequence[str], text: str) -> list[dict[str, str]]:
         how_many = "no file" if len(missed) == len(names) else f"not {len(missed):,} of {len(names):,} files"
         raise DataError(
             f"--label-pattern {text!r} matches {how_many}, the first is {missed[0]!r}.",
-            "A field ends at the character that follows it. " + EXAMPLE,
+            "No field holds a character that parts it from the next. " + EXAMPLE,
         )
     return [fields for fields in found if fields is not None]
 
