@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from striate import events
 from striate.data.pictures import prepare
 from striate.data.preprocess import Preprocess
+from striate.data.sequence import planned
 from striate.data.sources import open_source
 from striate.data.store import survey
 from striate.errors import DoesNotFit, ModelError, RecipeError, did_you_mean
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
 def check(
     data: str | Path,
     *,
+    label_pattern: str | None = None,
     task: str = "classification",
+    length: float | None = None,
+    rate: int | None = None,
     val: float | None = None,
-    test: float | None = None,
+    test: float | str | None = None,
     group: str | None = None,
     seed: int = 0,
     offline: bool = False,
@@ -38,12 +42,26 @@ def check(
 ) -> Check:
     """Look a data set over: counts, sizes, unreadable files, duplicates. Changes no file.
 
+    label_pattern, task, length, rate, val, test, group, seed: as in a recipe.
     Raises DataError where there is nothing to train on.
     """
-    source = open_source(str(data), task=task, group=group, offline=offline, emit=emit)
+    rule, share = (test, None) if isinstance(test, str) else (None, test)
+    source = open_source(
+        str(data),
+        task=task,
+        group=group,
+        label_pattern=label_pattern,
+        test_rule=rule,
+        offline=offline,
+        emit=emit,
+    )
     seen = survey(source, emit)
-    small = Preprocess(channels=seen.channels, size=32, fit="squash", dtype=seen.dtype)
-    return prepare(source, seen, small, val=val, test=test, seed=seed, cache=False, emit=emit).check
+    small = (
+        Preprocess(channels=seen.channels, size=32, fit="squash", dtype=seen.dtype)
+        if source.modality == "pictures"
+        else planned(source, seen, length=length, rate=rate)
+    )
+    return prepare(source, seen, small, val=val, test=share, seed=seed, cache=False, emit=emit).check
 
 
 def inspect(

@@ -34,21 +34,23 @@ def data(data: str, /, *, offline: Offline = False, json: Json = False, **asked:
     print(jsonlib.dumps(found.json()) if json else "\n".join(lines(found)))
 
 
-data.__annotations__["asked"] = Unpack[settings(("task", "val", "test", "group", "seed"))]
+data.__annotations__["asked"] = Unpack[
+    settings(("label_pattern", "task", "length", "rate", "val", "test", "group", "seed"))
+]
 
 
 def lines(found: Check) -> list[str]:
     """Lay out what was found, a section after the other; long lists are cut and say so."""
     sections = [_counts(found), _files(found)]
     sections.append(_list("Left out", [f"{file}: {reason}" for file, reason in found.unreadable]))
-    for exact, title in ((True, "The same picture"), (False, "Nearly the same picture")):
+    for exact, title in ((True, "The same"), (False, "Nearly the same")):
         groups = [
             " = ".join(f"{file} ({side})" for file, side in list(zip(files, sides, strict=True))[:COPIES])
             + (f" and {len(files) - COPIES} more" if len(files) > COPIES else "")
             for files, sides, is_exact in found.duplicates
             if is_exact == exact
         ]
-        sections.append(_list(title, groups))
+        sections.append(_list(f"{title} {found.noun[:-1]}", groups))
     sections.append([f"Warning: {warning}" for warning in found.warnings])
     within = show.width()
     told = [line for section in sections if section for line in ["", *section]][1:]
@@ -56,12 +58,12 @@ def lines(found: Check) -> list[str]:
 
 
 def _counts(found: Check) -> list[str]:
-    """Count pictures, a row a class, a column a side of the split."""
+    """Count samples, a row a class, a column a side of the split."""
     sides = list(found.splits)
     rows: list[tuple[object, ...]] = [("class" if found.classes else "", *sides, "all")]
     for name, counts in list(found.classes.items())[:ROWS]:
         rows.append((name, *(counts.get(side, 0) for side in sides), sum(counts.values())))
-    rows.append(("all" if found.classes else "pictures", *found.splits.values(), sum(found.splits.values())))
+    rows.append(("all" if found.classes else found.noun, *found.splits.values(), sum(found.splits.values())))
     table = show.table(rows, within=show.width())
     hidden = len(found.classes) - ROWS
     return [*table[:-1], *([f"and {hidden} more classes"] if hidden > 0 else []), table[-1]]
@@ -69,7 +71,8 @@ def _counts(found: Check) -> list[str]:
 
 def _files(found: Check) -> list[str]:
     sizes = [
-        f"{what}: {low} to {high} pixels, median {mid}" for what, (low, mid, high) in found.sizes.items()
+        f"{what}: {low:g} to {high:g}{' pixels' if found.modality == 'pictures' else ''}, median {mid:g}"
+        for what, (low, mid, high) in found.sizes.items()
     ]
     uneven = [f"largest class: {found.imbalance:g} times the smallest"] if found.classes else []
     return [*uneven, *sizes, *(f"{mode}: {count}" for mode, count in found.modes.items())]

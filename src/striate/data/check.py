@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from striate.data.sources import NOUNS
 from striate.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,20 +26,28 @@ UNEVEN = 10.0  # largest class over smallest, from which on accuracy alone misle
 class Check:
     """What was found.
 
-    classes: name -> pictures on each side; {} for regression.   splits: pictures on each side.
-    sizes: least, median and greatest width and height.   modes: kind of file -> how many.
+    classes: name -> samples on each side; {} without classes.   splits: samples on each side.
+    sizes: least, median and greatest width and height, of recordings seconds, of other sequences steps.
+    modes: kind of file -> how many.
     unreadable: (file, reason).   duplicates: (files, the side of each, whether they are exact copies).
-    imbalance: largest class over smallest, classes without pictures apart.   warnings: one line each.
+    imbalance: largest class over smallest, classes without samples apart.   warnings: one line each.
+    modality: pictures, sound, symbols or series.
     """
 
     classes: dict[str, dict[str, int]]
     splits: dict[str, int]
-    sizes: dict[str, list[int]]
+    sizes: dict[str, list[float]]
     modes: dict[str, int]
     unreadable: list[tuple[str, str]]
     duplicates: list[tuple[list[str], list[str], bool]]
     imbalance: float
     warnings: list[str]
+    modality: str = "pictures"
+
+    @property
+    def noun(self) -> str:
+        """What a person calls the samples."""
+        return NOUNS[self.modality]
 
     def json(self) -> dict[str, Any]:
         """Give the object of ``data --json``, which run.json holds too."""
@@ -69,9 +78,9 @@ def check(
     filled = {name: sum(counts.values()) for name, counts in classes.items() if counts}
     if classes and len(filled) < 2:
         raise DataError(
-            f"{source.name}: only {len(filled)} class has readable pictures"
+            f"{source.name}: only {len(filled)} class has readable {source.noun}"
             f"{': ' + next(iter(filled)) if filled else ''}.",
-            "A classifier needs pictures of at least two classes.",
+            f"A classifier needs {source.noun} of at least two classes.",
         )
     kept = [survey.headers[i] for i in store.rows]
     modes = Counter(header.mode for header in kept if header is not None)
@@ -79,18 +88,19 @@ def check(
     return Check(
         classes=classes,
         splits={name: len(rows) for name, rows in split.items()},
-        sizes=_sizes(survey.sizes),
+        sizes=_sizes(survey, source.modality),
         modes=dict(modes.most_common()),
         unreadable=[(source.samples[i].name, reason) for i, reason in store.unreadable.items()],
         duplicates=[([names[r] for r in group], [side.get(r, "") for r in group], e) for group, e in groups],
         imbalance=round(imbalance, 2),
         warnings=[
             *_about_files(source, store, modes),
-            *_about_classes(classes, imbalance),
-            *_about_sides(split),
-            *_leaks(groups, side),
+            *_about_classes(classes, imbalance, source.noun),
+            *_about_sides(split, source.noun),
+            *_leaks(groups, side, source.noun),
             *_contradictions(source, store, groups),
         ],
+        modality=source.modality,
     )
 
 
@@ -106,9 +116,14 @@ def _by_side(item: tuple[str, int]) -> int:
     return ("train", "val", "test").index(item[0])
 
 
-def _sizes(sizes: NDArray[np.int64]) -> dict[str, list[int]]:
-    found = np.quantile(sizes, (0, 0.5, 1), axis=0, method="nearest").T.tolist()
-    return dict(zip(("width", "height"), found, strict=True))
+def _sizes(survey: Survey, modality: str) -> dict[str, list[float]]:
+    if modality == "pictures":
+        found = {"width": survey.sizes[:, 0], "height": survey.sizes[:, 1]}
+    elif modality == "sound":
+        found = {"seconds": np.array([h.width / h.rate for h in survey.readable]).round(3)}
+    else:
+        found = {"steps": survey.sizes[:, 0]}
+    return {what: np.quantile(sizes, (0, 0.5, 1), method="nearest").tolist() for what, sizes in found.items()}
 
 
 def _about_files(source: Source, store: Store, modes: Counter[str]) -> list[str]:
@@ -121,39 +136,41 @@ def _about_files(source: Source, store: Store, modes: Counter[str]) -> list[str]
         )
     shallow = sum(count for mode, count in modes.items() if "read at 8 bits" in mode)
     if shallow:
-        warnings.append(f"{_pictures(shallow)} of 16 bits {_are(shallow)} read at 8 bits")
+        warnings.append(f"{_counted(shallow, source.noun)} of 16 bits {_are(shallow)} read at 8 bits")
     return warnings
 
 
-def _about_classes(classes: dict[str, dict[str, int]], imbalance: float) -> list[str]:
+def _about_classes(classes: dict[str, dict[str, int]], imbalance: float, noun: str) -> list[str]:
     warnings = []
     totals = {name: sum(counts.values()) for name, counts in classes.items()}
     empty = [name for name, total in totals.items() if total == 0]
     single = [name for name, total in totals.items() if total == 1]
     if empty:
-        warnings.append(f"no picture of {_names(empty)}: the network can never learn {_it(empty)}")
+        warnings.append(f"no {noun[:-1]} of {_names(empty)}: the network can never learn {_it(empty)}")
     if single:
-        warnings.append(f"only one picture of {_names(single)}: nothing is left to test {_it(single)} with")
+        warnings.append(
+            f"only one {noun[:-1]} of {_names(single)}: nothing is left to test {_it(single)} with"
+        )
     if imbalance >= UNEVEN:
         large = max(totals, key=lambda name: totals[name])
         small = min((name for name in totals if totals[name]), key=lambda name: totals[name])
         warnings.append(
-            f"classes are uneven: {large} has {totals[large]:,} pictures and {small} has {totals[small]:,}; "
+            f"classes are uneven: {large} has {totals[large]:,} {noun} and {small} has {totals[small]:,}; "
             "see balanced accuracy, and --balance"
         )
     return warnings
 
 
-def _about_sides(split: dict[str, NDArray[np.int64]]) -> list[str]:
+def _about_sides(split: dict[str, NDArray[np.int64]], noun: str) -> list[str]:
     return [
-        f"{name} is empty: the pictures are too few, or their groups too large, to spare any"
+        f"{name} is empty: the {noun} are too few, or their groups too large, to spare any"
         for name, rows in split.items()
         if not len(rows)
     ]
 
 
-def _leaks(groups: Sequence[tuple[Sequence[int], bool]], side: dict[int, str]) -> list[str]:
-    """Count the pictures of a later side whose copy is on an earlier one."""
+def _leaks(groups: Sequence[tuple[Sequence[int], bool]], side: dict[int, str], noun: str) -> list[str]:
+    """Count the samples of a later side whose copy is on an earlier one."""
     leaked: dict[tuple[str, str, bool], set[int]] = {}
     for group, exact in groups:
         for where, seen in (("val", "train"), ("test", "train"), ("test", "val")):
@@ -161,8 +178,8 @@ def _leaks(groups: Sequence[tuple[Sequence[int], bool]], side: dict[int, str]) -
                 rows = {row for row in group if side.get(row) == where}
                 leaked.setdefault((where, seen, exact), set()).update(rows)
     return [
-        f"{_pictures(len(rows))} of {where} {_are(len(rows))} also in {seen}{'' if exact else ', or nearly'}"
-        f": the {where} result is too good"
+        f"{_counted(len(rows), noun)} of {where} {_are(len(rows))} also in {seen}"
+        f"{'' if exact else ', or nearly'}: the {where} result is too good"
         for (where, seen, exact), rows in leaked.items()
         if rows
     ]
@@ -172,7 +189,8 @@ def _contradictions(source: Source, store: Store, groups: Sequence[tuple[Sequenc
     targets = [{source.samples[store.rows[row]].target for row in group} for group, _ in groups]
     count = sum(len(found) > 1 for found in targets)
     have = "has" if count == 1 else "have"
-    return [f"{_pictures(count)} {have} copies or near copies with another label"] if count else []
+    copies = "copies or near copies" if source.modality == "pictures" else "copies"
+    return [f"{_counted(count, source.noun)} {have} {copies} with another label"] if count else []
 
 
 def _names(names: list[str]) -> str:
@@ -191,5 +209,5 @@ def _files(count: int) -> str:
     return f"{count:,} file" + ("" if count == 1 else "s")
 
 
-def _pictures(count: int) -> str:
-    return f"{count:,} picture" + ("" if count == 1 else "s")
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun[:-1] if count == 1 else noun}"
