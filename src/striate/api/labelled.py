@@ -73,7 +73,7 @@ def labelled(
         learn=False,
         emit=emit,
     )
-    _check_kind(run, source)
+    check_kind(run, source)
     classes = tuple(info["classes"])
     unknown = sorted({str(s.target) for s in source.samples} - set(classes)) if classes else []
     if unknown:
@@ -89,7 +89,8 @@ def labelled(
     return found
 
 
-def _check_kind(run: Run, source: Source) -> None:
+def check_kind(run: Run, source: Source) -> None:
+    """Raise DataError where data are of another kind than what the run was trained on."""
     wanted = getattr(preprocess_of(run), "modality", "pictures")
     if source.modality != wanted:
         raise DataError(

@@ -41,6 +41,8 @@ COMMANDS = {
     "explain": "Look inside a run: why it answers as it does, and what it has learned.",
     "stress": "Say where a run breaks: accuracy when its pictures are moved, hidden, lit or damaged.",
     "scan": "Find a run's classes in a larger picture.",
+    "encode": "Write the codes of a data set, and draw them as a map.",
+    "reconstruct": "Measure what an autoencoder gives back, beside PCA.",
     "bench": "Measure this machine, and a training step against bare PyTorch.",
 }
 # Given as text, so that a command's file is imported only when its help or the command itself is asked for.

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def check_page(html: Path, name: str) -> None:
-    """Raise RecipeError for a page that is a folder, or whose folder is missing. name: of a file, to try."""
+def check_page(html: Path, name: str, *, flag: str = "--html") -> None:
+    """Raise RecipeError for a file that is a folder, or whose folder is missing. name: of a file, to try."""
     if os.path.isdir(html):  # noqa: PTH112
-        raise RecipeError(f"--html {html} is a folder.", f"Name a file, such as {html / name}.")
+        raise RecipeError(f"{flag} {html} is a folder.", f"Name a file, such as {html / name}.")
     if not os.path.isdir(html.parent):  # noqa: PTH112
         raise RecipeError(f"The folder {html.parent} does not exist.", "Make it first, or name another.")
 

@@ -27,7 +27,7 @@ def _rebuilt(story: Story, _sprite: Sprite) -> str:
 
 
 def _codes(story: Story, _sprite: Sprite) -> str:
-    return rebuilt.maps(story.rebuilt) if story.rebuilt else ""
+    return rebuilt.mapped(story.rebuilt.maps, story.rebuilt.code) if story.rebuilt else ""
 
 
 # Anchor, the word in the list of contents, heading, and the function that writes the section.

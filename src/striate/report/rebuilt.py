@@ -54,17 +54,16 @@ def strips(told: Rebuilding) -> str:
     return f"<p>Each column is one sample; the {what}.</p>{scroll(table, 'Samples and what came back')}"
 
 
-def maps(told: Rebuilding) -> str:
-    """Draw the codes in the plane, coloured by label where there are labels."""
-    if not told.maps:
+def mapped(maps: Sequence[Points], numbers: int | None) -> str:
+    """Draw codes in the plane, coloured by label where there are labels. numbers: in a code."""
+    if not maps:
         return ""
-    figures = "".join(f"<figure>{points(one)}</figure>" for one in told.maps)
-    labelled = len(told.maps[0].names) > 1
-    coloured = " The labels colour the dots and taught the network nothing." if labelled else ""
-    many = plural(len(told.maps[0].places), "code")
-    of = f" of {plural(told.code, 'number')}" if told.code else ""
+    figures = "".join(f"<figure>{points(one)}</figure>" for one in maps)
+    labelled = len(maps[0].names) > 1
+    coloured = " Colours are the labels, which taught the network nothing." if labelled else ""
+    many, of = plural(len(maps[0].places), "code"), f" of {plural(numbers, 'number')}" if numbers else ""
     lead = f"<p>{many}{of}, one dot each: what is near says something alike.{coloured}</p>"
-    return f'{lead}<div class="panels">{figures}</div>{key(told.maps[0]) if labelled else ""}'
+    return f'{lead}<div class="panels">{figures}</div>{key(maps[0]) if labelled else ""}'
 
 
 def _row(strip: Strip, names: Sequence[str], low: float, high: float) -> str:
