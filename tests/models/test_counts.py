@@ -160,12 +160,31 @@ ROWS: list[tuple[str | Callable[[], nn.Module], str, str]] = [
     ("mlp_sigmoid", AUTOENCODER, "classifier 784-500-500-2000-10"),
 ]
 
+# What table 1 of the waveform networks says: widths between poolings; each sees places a quarter as many.
+WAVEFORMS = {
+    "m3": ([256], [256]),
+    "m5": ([128], [128], [256], [512]),
+    "m11": ([64], [64] * 2, [128] * 2, [256] * 3, [512] * 2),
+    "m18": ([64], [64] * 4, [128] * 4, [256] * 4, [512] * 4),
+}
 CONVOLVED = ((3, 32), (32, 64), (64, 128))  # maps before and after each halving of the side
 
 
 def recurrent(gates: int, ways: int = 1) -> tuple[int, int]:
     products, last = ways * gates * 128 * (28 + 128), ways * 128 * 10
     return products + ways * gates * 2 * 128 + last + 10, 28 * products + last
+
+
+def waveform(blocks: tuple[list[int], ...]) -> tuple[int, int]:
+    """Add up kernels, biases and norms, and a head of 10, on 4 seconds at 8 kHz."""
+    (first,), *_ = blocks
+    parameters, products, before = 80 * first + 3 * first, 80 * first * 8000, first
+    for places, block in zip((2000, 500, 125, 32), blocks[1:], strict=False):
+        for width in block:
+            parameters += 3 * before * width + 3 * width
+            products += 3 * before * width * places
+            before = width
+    return parameters + 10 * before + 10, products + 10 * before
 
 
 # Networks of ours that the facts have no entry for: parameters and multiply-adds, worked out here.
@@ -196,6 +215,16 @@ WORKED_OUT: dict[str, tuple[int, int]] = {
     "birnn": recurrent(1, ways=2),
     "bigru": recurrent(3, ways=2),
     "bilstm": recurrent(4, ways=2),
+    **{name: waveform(blocks) for name, blocks in WAVEFORMS.items()},
+    # 8 units that see 3 frames of 16, on 13 places; 3 that see 5 frames of these, on 9.
+    "tdnn_1989": (8 * 49 + 3 * 41, 13 * 8 * 48 + 9 * 3 * 40),
+    # Norms, kernels of 5 and 3; the fixed front end of 98 frames multiplies, too.
+    "tdnn": (
+        2 * 32 + 5 * 32 * 64 + 3 * 3 * 64**2 + 4 * 2 * 64 + 650,
+        98 * (200 * 202 + 101 * 32) + 94 * 5 * 32 * 64 + (46 + 42 + 38) * 3 * 64**2 + 640,
+    ),
+    # 64 motifs of 9 letters on 73 places, pooled to 18; 32 units, 2 classes.
+    "dna": (64 * 37 + 64 * 18 * 32 + 32 + 66, 73 * 64 * 36 + 64 * 18 * 32 + 64),
     # Weights, and a bias a unit of the code and of the output.
     "autoencoder_linear": (2 * 784 * 30 + 30 + 784, 2 * 784 * 30),
     # 3x3 kernels down to 8x8, a code of 128, 4x4 kernels back up; each side's places.

@@ -22,15 +22,18 @@ from striate.models.autoencoder import autoencoder, autoencoder_conv
 from striate.models.bn_inception import bn_inception
 from striate.models.convnetjs import convnetjs, convnetjs_mnist
 from striate.models.densenet import densenet40, densenet121
+from striate.models.dna import dna
 from striate.models.fastnet import fastnet
 from striate.models.googlenet import googlenet, googlenet_2014
 from striate.models.inception_v3 import inception_v3
 from striate.models.lenet import lenet5, lenet5_1998
+from striate.models.m5 import M3, M11, M18, m5
 from striate.models.mlp import mlp
 from striate.models.nin import nin, nin_imagenet
 from striate.models.recurrent import gru, lstm, rnn
 from striate.models.resnet import resnet18, resnet20, resnet34, resnet50, resnet101, resnet152
 from striate.models.tcn import tcn
+from striate.models.tdnn import tdnn, tdnn_1989
 from striate.models.unshared import unshared
 from striate.models.vgg import vgg11, vgg11_lrn, vgg13, vgg16, vgg16_1x1, vgg19
 from striate.models.zfnet import zfnet, zfnet_wide
@@ -83,6 +86,11 @@ MEMORY = "Hochreiter and Schmidhuber: Long short-term memory"
 BOTH_WAYS = "Schuster and Paliwal: Bidirectional recurrent neural networks"
 GATED = "Cho and others: Learning phrase representations using RNN encoder-decoder"
 GENERIC = "Bai, Kolter and Koltun: An empirical evaluation of generic convolutional and recurrent networks"
+TIME_DELAY = (
+    "Waibel, Hanazawa, Hinton, Shikano and Lang: Phoneme recognition using time-delay neural networks"
+)
+WAVEFORMS = "Dai, Dai, Qu, Li and Das: Very deep convolutional neural networks for raw waveforms"
+PROMOTERS = "Umarov and Solovyev: Recognition of prokaryotic and eukaryotic promoters"
 STRATEGIES = "LeCun: Generalization and network design strategies"
 REDUCING = "Hinton and Salakhutdinov: Reducing the dimensionality of data with neural networks"
 LANDSCAPE = "Baldi and Hornik: Neural networks and principal component analysis"
@@ -92,6 +100,7 @@ GREY24, GREY28, COLOUR32 = (1, 24, 24), (1, 28, 28), (3, 32, 32)
 COLOUR64 = (3, 64, 64)
 COLOUR224, COLOUR227, COLOUR299 = (3, 224, 224), (3, 227, 227), (3, 299, 299)
 ROWS28, PIXELS784, ROLL = (28, 28), (1, 784), (88, 160)  # a digit by its rows, by its pixels; 160 chords
+MEL16, SECOND, SECONDS4, BASES81 = (16, 15), (1, 8000), (1, 32_000), (4, 81)  # sounds at 8 kHz
 
 MODELS: dict[str, Known] = {
     "mlp": Known(mlp, GREY28, 10, 1998, GRADIENT),
@@ -168,6 +177,13 @@ MODELS: dict[str, Known] = {
         2018,
         GENERIC,
     ),
+    "tdnn_1989": Known(tdnn_1989, MEL16, 3, 1989, TIME_DELAY),
+    "tdnn": Known(tdnn, SECOND, 10, 1989, TIME_DELAY),
+    "m3": Known(partial(m5, widths=M3), SECONDS4, 10, 2016, WAVEFORMS),
+    "m5": Known(m5, SECONDS4, 10, 2016, WAVEFORMS),
+    "m11": Known(partial(m5, widths=M11), SECONDS4, 10, 2016, WAVEFORMS),
+    "m18": Known(partial(m5, widths=M18), SECONDS4, 10, 2016, WAVEFORMS),
+    "dna": Known(dna, BASES81, 2, 2017, PROMOTERS),
     "mlp_sigmoid": Known(
         partial(mlp, widths=(500, 500, 2000), nonlinearity=nn.Sigmoid), GREY28, 10, 2006, REDUCING
     ),
