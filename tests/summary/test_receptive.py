@@ -484,7 +484,6 @@ def test_everything_is_seen_after_a_gate_or_a_mean() -> None:
         Does(lambda _, x: torch.fft.rfft2(x).abs()),
         Does(lambda _, x: F.grid_sample(x, torch.zeros(1, 5, 5, 2), align_corners=False)),
         Does(lambda _, x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), [2, 2])),
-        Does(lambda _, x: x.gather(2, x.argmax(2, keepdim=True))),
         Does(lambda _, x: x.as_strided((1, 4, 5, 5), (0, 36, 6, 1))),
         Does(lambda _, x: F.scaled_dot_product_attention(x, x, x, is_causal=True)),
         Does(lambda _, x: (x.masked_fill(torch.ones(6, 6).triu(1).bool(), -torch.inf)).softmax(3)),

@@ -176,6 +176,14 @@ def reduce(axis: Axis, dims: Sequence[int]) -> Axis:
     return Axis(first, last, dim, step, n)
 
 
+def running(axis: Axis, dim: int) -> Axis:
+    """Unite, for each place along an axis of the tensor, what it and those before it see."""
+    if is_flat(axis, dim):
+        return axis
+    axis = spelled(axis) if axis.dim == dim else axis
+    return replace(axis, first=axis.first.cummin(dim).values, last=axis.last.cummax(dim).values)
+
+
 def drop(axis: Axis, dims: Sequence[int]) -> Axis:
     """Take out axes of the tensor along which nothing changes."""
     first, last = (bounds.squeeze(tuple(dims)) for bounds in (axis.first, axis.last))

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from striate.summary import count
 from striate.summary.bounds import (
-    LARGEST,
     Seen,
     Unknown,
     catenate,
@@ -25,6 +24,7 @@ from striate.summary.bounds import (
     rearranged,
     reduce,
     reshaped,
+    running,
     slide,
     slide_transposed,
     to_rank,
@@ -195,11 +195,7 @@ def _running(call: Call) -> Seen:
     if not rank:
         return call.main
     dim = dim % rank - rank
-    n = call.x.shape[dim]
-    if n * n > LARGEST:
-        raise Unknown("too many values")
-    places = torch.arange(n).expand(n, n).tril()
-    return tuple(read(axis, dim, n, places) for axis in call.main)
+    return tuple(running(axis, dim) for axis in call.main)
 
 
 def _layer_norm(call: Call) -> list[Seen]:
@@ -378,6 +374,12 @@ def _picked(call: Call, shape: Sequence[int]) -> list[tuple[int, Tensor]]:
     raise Unknown(call.name)
 
 
+def _gathered(call: Call) -> Seen:
+    """What is picked by an index that the network computes may be any along the axis."""
+    index, anywhere = call.seen(call.given["index"]), _along(call)
+    return join([anywhere] if index is None else [anywhere, index], call.out[0].dim())
+
+
 def _numbers(index: Tensor) -> Tensor:
     numbers: Tensor = getattr(index, "numbers", index)
     if numbers.is_meta or numbers.dim() != 1 or numbers.dtype is torch.bool:
@@ -461,6 +463,7 @@ RULES: dict[str, Rule] = {
     "glu": _gated,
     "copy": _assigned,
     "embedding": _embedding,
+    "gather": _gathered,
     "im2col": _windows_as_columns,
     "native_group_norm": _group_norm,
     **dict.fromkeys(_names("pixel_shuffle pixel_unshuffle"), _pixel_shuffle),

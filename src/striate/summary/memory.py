@@ -5,8 +5,9 @@ what lives at the peak is then a sum. What the process grows by is more, for two
 copies (`tape.py`), and the C library cannot use every freed place again (`heap.py`).
 
 What is saved for backward equals a processor's to the byte, as long as it runs the operators that the meta
-device runs. It does not for `nn.LSTM`, `nn.GRU` and `nn.RNN`, which it computes in larger pieces and saves
-more of, nor for `scaled_dot_product_attention` without dropout, of which it saves no attention matrix.
+device runs. It does not for `nn.LSTM`, which oneDNN computes as a whole with a workspace of its own (within
+`recurrent.py`, as in an inspection, about that much is counted, and of `nn.GRU` and `nn.RNN` exactly what is
+saved), nor for `scaled_dot_product_attention` without dropout, of which it saves no attention matrix.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from torch.utils import _python_dispatch, swap_tensors
 from torch.utils._pytree import tree_map_only
 
 from striate import taps
+from striate.summary import recurrent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -157,6 +158,8 @@ class Rows(TorchFunctionMode):
         if kind in QUIET:
             return func(*args, **kwargs)
         args, kwargs = joined(kind, args, kwargs)
+        if self.current is not None and recurrent.stands_for(kind, args):
+            return recurrent.stand_in(kind, args)
         if self.current is not None:
             return func(*args, **kwargs)
         with self.line(known_as(kind), (*args, *kwargs.values())) as line:
