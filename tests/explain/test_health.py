@@ -80,7 +80,7 @@ def test_the_records_tell_units_born_dead_from_units_that_died() -> None:
         ([7], "(1 before training): lower --lr or raise --warmup"),
     ):
         records = [{"layers": [{"name": "conv", "dead": before, "update": None}]}]
-        assert sentences([layer], spectra, 99, records) == (
+        assert sentences([layer], spectra, "99 pictures", records) == (
             f"layer conv: 4 of 8 units are dead on 99 pictures {told}",
         )
 
@@ -144,7 +144,7 @@ def test_weights_that_are_no_numbers_have_a_sentence() -> None:
 def test_steps_that_are_too_long_or_too_short_have_a_sentence(step: float, cure: str) -> None:
     layers = [{"name": "fc", "update": None}], *[[{"name": "fc", "update": step * k}] for k in (2, 1, 0.5, 0)]
     records: list[dict[str, Any]] = [{"layers": layer} for layer in layers]
-    told = sentences([], {}, 9, records)
+    told = sentences([], {}, "9 pictures", records)
     assert [sentence.rpartition(": ")[2] for sentence in told] == ([cure] if cure else [])
 
 
@@ -162,7 +162,7 @@ def test_many_layers_with_one_fault_share_a_sentence() -> None:
     layers = [LayerHealth(name, "Linear", 32, 0.1, 0.1, flow=1.0) for name in [*names, "last"]]
     spectra = {layer.name: Spectra((1.0,), (1.0,) + (0.0,) * 31) for layer in layers}
     steps = [{"layers": [{"name": name, "update": 0.1} for name in names]}] * 2
-    told = sentences(layers, spectra, 9, steps)
+    told = sentences(layers, spectra, "9 pictures", steps)
     assert len(told) == 8
     assert [line for line in told if line.startswith("17 more layers")] == [
         "17 more layers take steps as long or so",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from captum import attr
@@ -20,7 +22,7 @@ TARGETS = torch.tensor([1, 2, 0])
 class Read(nn.Module):
     """A recurrent layer, and a dense one on its last true step."""
 
-    def __init__(self, kind: type[nn.RNNBase]) -> None:
+    def __init__(self, kind: Any) -> None:
         super().__init__()
         self.cell, self.head = kind(2, 8, batch_first=True), nn.Linear(8, 3)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from striate import events
 from striate.api import inside, looking
 from striate.api.maps import Asked, known
+from striate.api.use import answered
+from striate.data.sequence import Sequences
 from striate.errors import RecipeError, did_you_mean
 from striate.explain.layers import layers, named, unit_of
 from striate.report.inside import Looked, Network, drawn, write
@@ -93,12 +95,13 @@ def explain(
     offline: bool = False,
     emit: Emit = events.ignore,
 ) -> Explained:
-    """Look inside a run's network, or with pictures into why it answers so for them; write a page of it.
+    """Look inside a run's network, or with pictures or sequences into why it answers so; write a page of it.
 
-    images: picture files, or folders of them.   data: labelled pictures for patches, neighbours and health;
-    by default the run's own.   layer, unit: what to look at, instead of the first and last convolution and
-    their most active units.   target, versus: the class that maps are for, and the one it is compared with;
-    by default the two best.   methods: names of maps; by default all that apply.
+    images: picture files, or folders of them; of a run of sequences, what ``predict`` takes.
+    data: labelled pictures for patches, neighbours and health; by default the run's own.
+    layer, unit: what to look at, instead of the first and last convolution and their most active units.
+    target, versus: the class that maps are for, and the one it is compared with; by default the two best.
+    methods: names of maps; by default all that apply.
     html: the page; by default explain.html, in the folder ``out`` if that is given.
     out: a folder for the pictures of the page as PNG files.   seed: of everything that is drawn.
     Raises ModelError for an unknown layer or unit and a method that does not apply, RecipeError for an
@@ -106,9 +109,11 @@ def explain(
     """
     import torch
 
-    asked = Asked(known(methods), layer, unit, seed)
+    answered(run)
     preprocess = preprocess_of(run)
-    empty = torch.zeros(1, preprocess.channels, preprocess.size, preprocess.size)
+    about = preprocess if isinstance(preprocess, Sequences) else None
+    asked = Asked(known(methods), layer, unit, seed, about)
+    empty = torch.ones(1, *preprocess.shape)
     _check(run, empty, asked, target, versus)
     looked: list[Looked] = []
     unreadable: list[tuple[str, str]] = []

@@ -489,7 +489,7 @@ def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any], 
     }
     headline = next(iter(scores), None)
     plain = []
-    looked = isinstance(job.preprocess, Preprocess) and recipe.task in {"classification", "regression"}
+    looked = recipe.task in {"classification", "regression"}
     if headline is not None:
         plain = plain_answers(
             job.pixels,
@@ -504,7 +504,7 @@ def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any], 
     plain = plain or codes
     info["plain_answers"] = [dataclasses.asdict(answer) for answer in plain]
     inside = _inside(job, kept, pictures, headline, answers, emit) if looked else None
-    outline = _outline(job, kept, headline) if looked else None
+    outline = _outline(job, kept, headline) if looked and isinstance(job.preprocess, Preprocess) else None
     tell(job, info, pictures.names, scores, answers, plain, inside, outline, rebuilt)
     return info
 

@@ -12,16 +12,20 @@ from torch import nn
 
 from striate import events, explain
 from striate.api.labelled import labelled
-from striate.api.maps import shown
+from striate.api.maps import Asked, shown
 from striate.data.batches import plain
+from striate.data.sequence import Sequences
 from striate.errors import ModelError
 from striate.explain.layers import layers, named
 from striate.report.contents import Shown
-from striate.report.gather import raw, visible
+from striate.report.gather import pictured, raw, small, visible
 from striate.report.inside import Filters, Made, Maps, Mistake, Network, Points, Unit
+from striate.report.series import noun_of
+from striate.report.series import plain as drawing
 from striate.runs.forward import outputs
 from striate.runs.load import preprocess_of
 from striate.summary.inspect import inspect
+from striate.summary.rows import kind_of
 from striate.training import task as tasks
 
 if TYPE_CHECKING:
@@ -31,7 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from striate.api.maps import Asked
     from striate.data.preprocess import Preprocess
     from striate.events import Emit
     from striate.runs.folder import Run
@@ -51,7 +54,7 @@ LARGE = 96  # from this side on a made picture takes fewer steps, and there are 
 
 def inside(
     model: nn.Module,
-    preprocess: Preprocess,
+    preprocess: Preprocess | Sequences,
     pixels: NDArray[Any],
     targets: NDArray[Any],
     rows: NDArray[np.int64],
@@ -66,7 +69,7 @@ def inside(
     """
     x = next(plain(pixels, rows[:1], preprocess, 1))
     wrong = worst(answers, targets[rows], classes)[:MISTAKES]
-    network = Network(filters=filters(model, x, None))
+    network = Network(filters=filters(model, x, None), noun=noun_of(preprocess))
     return mistakes(network, model, preprocess, pixels, targets, rows[wrong], answers[wrong], names, classes)
 
 
@@ -90,7 +93,9 @@ def whole(run: Run, asked: Asked, *, data: str | Path | None, offline: bool, emi
     some = torch.cat(list(plain(pixels, rows[:CHECKED], preprocess, CHECKED)))
     told = inside(model, preprocess, pixels, targets, rows, answers, names, classes)
     found_units = units(model, preprocess, pixels, rows, names, asked, emit)
-    made = [] if asked.layer else made_for_classes(model, preprocess, some, classes, asked.seed, emit)
+    made = []
+    if asked.layer is None and not isinstance(preprocess, Sequences):
+        made = made_for_classes(model, preprocess, some, classes, asked.seed, emit)
     features = explain.features(model, plain(pixels, few, preprocess, batch))
     wanted = torch.as_tensor(targets[rows[:CHECKED]])
     if scale := run.info["target"]:  # numbers, as the network gives them
@@ -102,14 +107,14 @@ def whole(run: Run, asked: Asked, *, data: str | Path | None, offline: bool, emi
         searched=len(rows),
         made=made,
         layers=feature_maps(model, some[:1], asked.layer),
-        health=explain.look(model, some, wanted, records=run.health),
+        health=explain.look(model, some, wanted, records=run.health, noun=f"{noun_of(preprocess)}s"),
         points=embedding(features, targets[few], classes, asked.seed, emit),
     )
 
 
-def fitting(preprocess: Preprocess) -> int:
+def fitting(preprocess: Preprocess | Sequences) -> int:
     """Give how many pictures of this size are run at once, so that a deep network stays within 2 GB."""
-    return max(1, min(64, NUMBERS // preprocess.size**2))
+    return max(1, min(64, NUMBERS // math.prod(preprocess.shape[1:])))
 
 
 def worst(answers: NDArray[Any], targets: NDArray[Any], classes: Sequence[str]) -> NDArray[np.intp]:
@@ -134,8 +139,7 @@ def filters(model: nn.Module, x: Tensor, layer: str | None) -> list[Filters]:
         return []
     if name is not None:
         kernels = every[name]
-        kernels = kernels[:, :, None] if kernels.dim() == 3 else kernels
-        return [Filters(name, type(kinds[name]).__name__, kernels[:KERNELS].numpy(), len(kernels))]
+        return [Filters(name, kind_of(kinds[name]), kernels[:KERNELS].numpy(), len(kernels))]
     dense = next((one for one in ran if isinstance(kinds[one], nn.Linear)), None)
     if dense is None:
         return []
@@ -149,7 +153,7 @@ def filters(model: nn.Module, x: Tensor, layer: str | None) -> list[Filters]:
 def mistakes(
     network: Network,
     model: nn.Module,
-    preprocess: Preprocess,
+    preprocess: Preprocess | Sequences,
     pixels: NDArray[Any],
     targets: NDArray[Any],
     rows: NDArray[np.int64],
@@ -161,14 +165,16 @@ def mistakes(
     if not len(rows):
         return network
     x = next(plain(pixels, rows, preprocess, len(rows)))
-    method, make = ("grad-cam", explain.grad_cam) if _has_maps(model, x) else ("occlusion", explain.occlusion)
+    method = "grad-cam" if _has_maps(model, x) else "occlusion"
+    asked = Asked((method,), about=preprocess if isinstance(preprocess, Sequences) else None)
     said = torch.as_tensor(answers.argmax(1) if classes else np.zeros(len(rows), np.int64))
-    of_said = shown(make(model, x, said), x)
-    of_true = shown(make(model, x, torch.as_tensor(targets[rows])), x) if classes else None
-    checked = explain.sanity(model, x, lambda net, given: make(net, given, said))
+    make = asked.make(method, said)
+    of_said = shown(make(model, x), x)
+    of_true = shown(asked.make(method, torch.as_tensor(targets[rows]))(model, x), x) if classes else None
+    checked = explain.sanity(model, x, make)
     found = [
         Mistake(
-            visible(pixels[row], preprocess),
+            pictured(pixels[row], preprocess),
             classes[int(said[i])] if classes else f"{answers[i]:.4g}",
             classes[targets[row]] if classes else f"{targets[row]:.4g}",
             names[row],
@@ -200,14 +206,13 @@ def feature_maps(model: nn.Module, x: Tensor, layer: str | None) -> list[Maps]:
         if one.has_places:
             maps, order = explain.feature_maps(model, x, name)
             units = order[0, :count].tolist()
-            shown = maps[0, units] if maps.dim() > 3 else maps[0, units][:, None]  # a series: one row
-            found.append(Maps(name, one.kind, units, shown.numpy(), maps.shape[1]))
+            found.append(Maps(name, one.kind, units, maps[0, units].numpy(), maps.shape[1]))
     return found
 
 
 def units(
     model: nn.Module,
-    preprocess: Preprocess,
+    preprocess: Preprocess | Sequences,
     pixels: NDArray[Any],
     rows: NDArray[np.int64],
     names: Sequence[str],
@@ -221,7 +226,7 @@ def units(
         for batch in plain(pixels, rows, preprocess, fitting(preprocess)):
             yield batch
             done += len(batch)
-            emit(events.Working("looking for patches", done, len(rows), "pictures"))
+            emit(events.Working("looking for patches", done, len(rows), f"{noun_of(preprocess)}s"))
 
     some = next(plain(pixels, rows[:64], preprocess, fitting(preprocess)))
     name = asked.layer or _telling(model, some)
@@ -234,12 +239,14 @@ def units(
         activity = (maps.flatten(2).amax(2) if maps.dim() > 2 else maps).mean(0)
         numbers = activity.topk(min(UNITS, maps.shape[1])).indices.tolist()
     patches = explain.patches_of_units(model, stream(), name, numbers, count=PATCHES)
-    made = _made(model, preprocess, some, name, numbers, asked.seed, emit)
+    made: list[NDArray[np.uint8] | None] = [None] * len(numbers)
+    if not isinstance(preprocess, Sequences):
+        made = _made(model, preprocess, some, name, numbers, asked.seed, emit)
     found = []
     for number, picture in zip(numbers, made, strict=True):
         cut = [
             Shown(
-                _cut(pixels[rows[p.index]], p.box, preprocess),
+                _cut(pixels[rows[p.index]], p.box, preprocess, names[rows[p.index]]),
                 f"{p.value:.3g}",
                 names[rows[p.index]],
             )
@@ -319,12 +326,20 @@ def embedding(
     return found
 
 
-def _cut(picture: NDArray[Any], box: tuple[int, ...], preprocess: Preprocess) -> NDArray[np.uint8]:
+def _cut(
+    picture: NDArray[Any], box: tuple[int, ...], preprocess: Preprocess | Sequences, name: str
+) -> NDArray[np.uint8] | str:
     """Cut a box out of a picture; of one that is larger than the picture nothing is lost: it is whole."""
-    if min(box[2] - box[0], box[3] - box[1]) >= preprocess.size:
-        return visible(picture, preprocess)
+    axes = len(box) // 2
+    if min(high - low for low, high in zip(box[:axes], box[axes:], strict=True)) >= preprocess.shape[-1]:
+        return small(picture, preprocess, name)
     normal = next(plain(picture[None], np.zeros(1, np.int64), preprocess, 1))[0]
-    return _visible(explain.crop(normal, box), preprocess)
+    cut = explain.crop(normal, box)
+    return (
+        drawing(cut.numpy(), preprocess, name)
+        if isinstance(preprocess, Sequences)
+        else _visible(cut, preprocess)
+    )
 
 
 def _visible(picture: Tensor, preprocess: Preprocess) -> NDArray[np.uint8]:

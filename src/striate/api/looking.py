@@ -1,4 +1,4 @@
-"""Pictures, one by one: what the network says of each, why, and which training pictures are like it."""
+"""Pictures or sequences, one by one: what the network says of each, why, and which others are like it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from striate import events, explain
 from striate.api.inside import feature_maps, fitting
 from striate.api.labelled import labelled
 from striate.api.maps import applying, maps_of
-from striate.api.use import pictures_in
+from striate.api.use import inputs_in
 from striate.data.batches import plain
 from striate.data.decode import Unreadable, decode, header
+from striate.data.given import read
+from striate.data.sequence import Sequences
 from striate.errors import DataError, StriateError
 from striate.report.contents import Shown
-from striate.report.gather import visible
+from striate.report.gather import pictured, small
 from striate.report.inside import Looked
 from striate.runs.load import preprocess_of
 from striate.runs.predict import from_pixels
@@ -55,11 +57,14 @@ def at(
     wanted: the class that is explained and the one that it is compared with, or None.
     named: the user chose the methods, so that one that does not apply is an error.
     """
-    files = pictures_in(images)
-    if len(files) > MOST:
-        raise DataError(f"{len(files)} pictures are too many for one page.", f"Give at most {MOST} at once.")
     preprocess = preprocess_of(run)
-    names, pixels, notes, unreadable = _read(files, preprocess)
+    files = inputs_in(run, images)
+    if isinstance(preprocess, Sequences):
+        names, pixels, notes, unreadable = read(files, preprocess)
+    else:
+        _check_count(len(files), "pictures")
+        names, pixels, notes, unreadable = _read(files, preprocess)
+    _check_count(len(names), "sequences")
     if not names:
         reason = f"{files[0]}: {unreadable[0][1]}."
         raise DataError(f"None of the {len(files)} files could be read.", reason)
@@ -71,13 +76,13 @@ def at(
     near = _neighbours(run, x, data, offline, emit)
     found = []
     for i, said in enumerate(from_pixels(run, names, pixels)):
-        emit(events.Working("explaining", i, len(names), "pictures"))
+        emit(events.Working("explaining", i, len(names), ""))
         target, versus = _classes(said, wanted)
         one, beside = x[i : i + 1], torch.cat([x[i : i + 1], near.x[i]])
         found.append(
             Looked(
                 names[i],
-                visible(pixels[i], preprocess),
+                pictured(pixels[i], preprocess),
                 said.top or ((f"{said.label:.6g}", None),),
                 target=target,
                 versus=versus,
@@ -88,8 +93,13 @@ def at(
                 seen=near.seen,
             )
         )
-    emit(events.Working("explaining", len(names), len(names), "pictures"))
+    emit(events.Working("explaining", len(names), len(names), ""))
     return found, unreadable
+
+
+def _check_count(count: int, noun: str) -> None:
+    if count > MOST:
+        raise DataError(f"{count} {noun} are too many for one page.", f"Give at most {MOST} at once.")
 
 
 def _read(
@@ -147,7 +157,11 @@ def _neighbours(run: Run, x: Tensor, data: str | Path | None, offline: bool, emi
     own = [rows[numbers] for numbers in nearest.numpy()]
     shown = [
         [
-            Shown(visible(found.pixels[row], preprocess), _label(run, found.targets[row]), found.names[row])
+            Shown(
+                small(found.pixels[row], preprocess, found.names[row]),
+                _label(run, found.targets[row]),
+                found.names[row],
+            )
             for row in some
         ]
         for some in own

@@ -1,4 +1,4 @@
-"""The maps of a picture, by the names that a user calls their methods."""
+"""The maps of a picture or along a sequence, by the names that a user calls their methods."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from striate import events, explain
+from striate.data.sequence import TINY
 from striate.errors import ModelError, RecipeError, did_you_mean
+from striate.ops.sequence import lengths, true_steps
 from striate.report.heat import fitted
 from striate.report.inside.contents import Map
 from striate.report.inside.methods import METHODS
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from striate.data.sequence import Sequences
     from striate.events import Emit
 
 MAKE: dict[str, Callable[..., Tensor]] = {
@@ -29,20 +32,22 @@ MAKE: dict[str, Callable[..., Tensor]] = {
     "deconvnet": explain.deconvnet,
     "guided": explain.guided_backpropagation,
 }
+WINDOWS = 20  # of a sequence that hiding takes apart, each beginning a quarter of it after the one before
 POINTS, FEWER = 64, 16  # of integrated gradients: on a page, and for the check of its map
 LAYERED, UNITED = {"grad-cam", "deconvnet", "guided"}, {"deconvnet", "guided"}
 
 
 class Asked(NamedTuple):
-    """Which methods, with what they are asked for beside a class."""
+    """Which methods, with what they are asked for beside a class. about: what is known of a sequence."""
 
     methods: tuple[str, ...]
     layer: str | None = None
     unit: int | None = None
     seed: int = 0
+    about: Sequences | None = None
 
     def make(
-        self, method: str, target: int | None, points: int = POINTS
+        self, method: str, target: int | Tensor | None, points: int = POINTS
     ) -> Callable[[nn.Module, Tensor], Tensor]:
         """Give the method for a class, as a function of network and pictures.
 
@@ -53,7 +58,22 @@ class Asked(NamedTuple):
             more["unit"] = self.unit
         if method == "integrated-gradients":
             more |= {"steps": points // 2, "most": points}
-        return partial(MAKE[method], target=target, **more)
+        made = partial(MAKE[method], target=target, **more)
+        return made if self.about is None else partial(_along, made, method, self.about)
+
+
+def _along(make: Callable[..., Tensor], method: str, about: Sequences, model: nn.Module, x: Tensor) -> Tensor:
+    """Ask a method about sequences (N, C, L): what has no content is as long as they are, and no letter."""
+    letters = about.channels if about.modality == "symbols" else 0
+    if method == "occlusion":
+        window = max(1, x.shape[2] // WINDOWS)
+        fill = 1 / letters if letters else "mean"
+        return make(model, x, window=window, stride=max(1, window // 4), fill=fill)
+    if method == "integrated-gradients":
+        there = true_steps(lengths(x), x.shape[2])
+        return make(model, x, baseline=there * (1 / letters if letters else TINY))
+    found = make(model, x)
+    return found * x if letters and method != "grad-cam" else found
 
 
 def applying(model: nn.Module, x: Tensor, asked: Asked, *, named: bool, emit: Emit = events.ignore) -> Asked:
@@ -88,8 +108,8 @@ def maps_of(
 ) -> list[Map]:
     """Make a picture's maps; those for a class also for the one that it is compared with.
 
-    x: (1, C, H, W).   Each carries what became of it when the weights were randomised; Grad-CAM's few values
-    would agree by chance, so that its check takes pictures ``beside`` this one, too.
+    x: (1, C, H, W) or (1, C, L).   Each carries what became of it when the weights were randomised;
+    Grad-CAM's few values would agree by chance, so that its check takes pictures ``beside`` this one, too.
     """
     found = []
     for method in asked.methods:
@@ -100,8 +120,8 @@ def maps_of(
             other = shown(asked.make(method, versus)(model, x), x)[0]
         several = beside if method == "grad-cam" else x
         checked = explain.sanity(model, several, asked.make(method, target, FEWER), seed=asked.seed)
-        coarse = (int(values.shape[2]), int(values.shape[3]))
-        if METHODS[method].pattern:
+        coarse = tuple(map(int, values.shape[2:]))
+        if METHODS[method].pattern and asked.about is None:
             found.append(Map(method, values[0].numpy(), None, checked.badge, checked.moves))
         else:
             found.append(Map(method, shown(values, x)[0], other, checked.badge, checked.moves, coarse))
@@ -109,8 +129,16 @@ def maps_of(
 
 
 def shown(values: Tensor, x: Tensor) -> NDArray[Any]:
-    """Add up the channels of maps (N, C, h, w), and enlarge them to their pictures: (N, H, W)."""
-    flat, (height, width) = values.sum(1).numpy(), x.shape[2:]
+    """Add up the channels of maps (N, C, h, w), and enlarge them to their pictures: (N, H, W).
+
+    Those along sequences, (N, C, l), become (N, L).
+    """
+    flat: NDArray[Any] = values.sum(1).numpy()
+    if x.dim() == 3:
+        length, coarse = x.shape[2], flat.shape[1]
+        at = (np.arange(length) + 0.5) * coarse / length - 0.5
+        return flat if coarse == length else np.stack([np.interp(at, np.arange(coarse), one) for one in flat])
+    height, width = x.shape[2:]
     if flat.shape[1:] == (height, width):
         return flat
     return np.stack([fitted(one, height, width) for one in flat])

@@ -66,12 +66,13 @@ def look(
     targets: Tensor | None = None,
     *,
     records: Sequence[Mapping[str, Any]] = (),
+    noun: str = "pictures",
 ) -> Health:
     """Look at a network's health on some pictures, in evaluation; nothing of it is changed.
 
     x: (N, C, ...) as the network takes them; a few hundred tell dead units from rare ones.
     targets: (N,) classes, or numbers on the network's own scale; without them what it answers itself.
-    records: ``run.health``, what was written down while the network was trained.
+    records: ``run.health``, what was written down while the network was trained.   noun: what x is called.
     Units dead and saturated: :class:`striate.training.health.LayerHealth`, whose fields a layer has here.
 
     >>> from torch import nn
@@ -101,7 +102,9 @@ def look(
     with still(model):
         layers = measure(model, x, loss, note=note)
     spectra = {layer.name: _spectra(model, layer.name, sums) for layer in layers}
-    return Health(len(x), layers, spectra, sentences(layers, spectra, len(x), records), tuple(records))
+    return Health(
+        len(x), layers, spectra, sentences(layers, spectra, f"{len(x)} {noun}", records), tuple(records)
+    )
 
 
 class Moments:
@@ -132,19 +135,22 @@ class Moments:
 def sentences(
     layers: Sequence[LayerHealth],
     spectra: Mapping[str, Spectra],
-    pictures: int,
+    seen: str,
     records: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[str, ...]:
-    """Say what is abnormal, worst kind first, and what to try: one sentence a layer and fault."""
-    return (*_flow(layers), *_silent(layers, pictures, records), *_steps(records), *_alike(layers, spectra))
+    """Say what is abnormal, worst kind first, and what to try: one sentence a layer and fault.
+
+    seen: what was looked at, such as "256 pictures".
+    """
+    return (*_flow(layers), *_silent(layers, seen, records), *_steps(records), *_alike(layers, spectra))
 
 
-def _silent(layers: Sequence[LayerHealth], pictures: int, records: Sequence[Mapping[str, Any]]) -> list[str]:
+def _silent(layers: Sequence[LayerHealth], seen: str, records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Tell of dead and saturated units."""
     first = {layer["name"]: layer for layer in records[0]["layers"]} if records else {}
     dead, saturated = [], []
     for layer in layers:
-        on = f"of {layer.units} units are {{}} on {pictures} pictures"
+        on = f"of {layer.units} units are {{}} on {seen}"
         if layer.dead and len(layer.dead) >= MANY * layer.units:
             before = first.get(layer.name, {}).get("dead")
             born = before is not None and len(before) >= len(layer.dead) / 2

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from striate.data.batches import Batches
 from striate.data.preprocess import Preprocess
 from striate.report.contents import Shown, Story
 from striate.report.page import write
+from striate.report.series import Along, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from striate.data.sequence import Sequences
     from striate.report.inside.contents import Network
     from striate.report.rebuilt import Rebuilding
     from striate.stress.result import Robustness
@@ -45,7 +48,6 @@ def tell(
     headline = next(iter(scores), None)
     rows = job.split[headline] if headline else np.zeros(0, np.int64)
     numbers = headline is not None and info["task"] == "regression"
-    pictures = isinstance(job.preprocess, Preprocess)
     labelled = info["task"] in {"classification", "regression"}
     story = Story(
         run=dict(info) | {"run": str(job.run.path)},
@@ -55,10 +57,8 @@ def tell(
         check=info["check"],
         scores=dict(scores),
         answers=list(plain),
-        mistakes=_mistakes(job, info, names, rows, answers[headline])
-        if headline and pictures and labelled
-        else [],
-        augmented=_augmented(job, info["classes"]) if pictures and labelled else [],
+        mistakes=_mistakes(job, info, names, rows, answers[headline]) if headline and labelled else [],
+        augmented=_augmented(job, info["classes"]) if labelled else [],
         predicted=answers[headline] if headline and numbers else None,
         true=job.targets[rows] if numbers else None,
         inside=inside,
@@ -83,12 +83,13 @@ def _mistakes(
         order = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
         captions = [f"{classes[targets[i]]}, called {classes[said[i]]}" for i in order]
         details = [f"{100 * sure[i]:.0f} % sure · {names[rows[i]]}" for i in order]
-    shown = (visible(job.pixels[rows[i]], job.preprocess) for i in order)
+    shown = (small(job.pixels[rows[i]], job.preprocess, names[rows[i]]) for i in order)
     return [Shown(*parts) for parts in zip(shown, captions, details, strict=True)]
 
 
 def _augmented(job: Job, classes: Sequence[str]) -> list[tuple[Shown, list[Shown]]]:
     """A few training pictures, each as stored and as some epochs would see it."""
+    preprocess = job.preprocess
     if str(job.augment) == "off":
         return []
     rows = np.sort(job.split["train"])
@@ -107,12 +108,33 @@ def _augmented(job: Job, classes: Sequence[str]) -> list[tuple[Shown, list[Shown
         target = job.targets[row]
         return classes[target] if classes else f"{target:.4g}"
 
+    def seen(inputs: NDArray[Any]) -> NDArray[np.uint8] | str:
+        if isinstance(preprocess, Preprocess):
+            return visible(raw(inputs, preprocess), preprocess)
+        return plain(inputs, preprocess, "as one epoch has it")
+
     versions: dict[int, list[Shown]] = {int(row): [] for row in rows}
     for epoch in range(VERSIONS):
         batch = batches.at(epoch, 0)
         for row, inputs in zip(batch.index, batch.inputs.numpy(), strict=True):
-            versions[int(row)].append(Shown(visible(raw(inputs, job.preprocess), job.preprocess), ""))
-    return [(Shown(visible(job.pixels[row], job.preprocess), label(row)), versions[int(row)]) for row in rows]
+            versions[int(row)].append(Shown(seen(inputs), ""))
+    return [
+        (Shown(small(job.pixels[row], preprocess, label(row)), label(row)), versions[int(row)])
+        for row in rows
+    ]
+
+
+def pictured(stored: NDArray[Any], preprocess: Preprocess | Sequences) -> NDArray[np.uint8] | Along:
+    """Make what is stored of a picture or sequence what a page draws."""
+    if isinstance(preprocess, Preprocess):
+        return visible(stored, preprocess)
+    return Along(preprocess.tensor(torch.from_numpy(stored.T[None]))[0].numpy(), preprocess)
+
+
+def small(stored: NDArray[Any], preprocess: Preprocess | Sequences, name: str) -> NDArray[np.uint8] | str:
+    """Make what is stored of a picture or sequence what :class:`Shown` takes. name: said for the blind."""
+    found = pictured(stored, preprocess)
+    return plain(*found, name) if isinstance(found, Along) else found
 
 
 def raw(inputs: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:

@@ -5,22 +5,40 @@ What a method found along it stands under it as a strip of colours, or behind ea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from striate.data.sources import NOUNS
 from striate.report.heat import Scale, coloured, picture_of
 from striate.report.markup import number, text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from striate.data.preprocess import Preprocess
     from striate.data.sequence import Sequences
+
+    Strips = Sequence[tuple[NDArray[Any], str]]
 
 WIDE, HIGH, FINE = 320, 64, 160  # of a drawing; columns of a waveform, two values each
 LINES = 8  # channels that are drawn as lines; more are rows of a picture
 LETTERS = 480  # that are written out
 UNKNOWN, LIGHT = "·", ";color:#fff"
+
+
+class Along(NamedTuple):
+    """A sequence (C, L) as the network is given it, and how it was made."""
+
+    x: NDArray[Any]
+    about: Sequences
+
+
+def noun_of(preprocess: Preprocess | Sequences) -> str:
+    """Say what one of the data is called."""
+    return NOUNS[getattr(preprocess, "modality", "pictures")].removesuffix("s")
 
 
 def ends(x: NDArray[Any]) -> int:
@@ -42,9 +60,6 @@ def drawn(
     whole = plain(x, about, alt)
     under = "".join(_strip(values[:n], words, scale) for values, words in strips if scale is not None)
     return f'<div class="along">{whole}{under}{_axis(n, about.rate)}</div>'
-
-
-Strips = tuple[tuple["NDArray[Any]", str], ...] | list[tuple["NDArray[Any]", str]]
 
 
 def plain(x: NDArray[Any], about: Sequences, alt: str, high: int = HIGH) -> str:

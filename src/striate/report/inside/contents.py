@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 
     from striate.explain.health import Health
     from striate.report.contents import Shown
+    from striate.report.series import Along
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
     """What a method found in a picture. method: its name in METHODS.
 
-    values: (H, W) at the picture's size, or (C, H, W) where the method makes a pattern and no map.
+    values: (H, W) at the picture's size, or (C, H, W) where the method makes a pattern and no map; (L,) along
+    a sequence.
     other: the same for the class that it is compared with.   badge: what became of the map when the weights
-    were randomised.   coarse: (h, w) of the layer that a map was enlarged from.
+    were randomised.   coarse: (h, w) or (l,) of the layer that a map was enlarged from.
     """
 
     method: str
@@ -29,12 +31,15 @@ class Map:
     other: NDArray[Any] | None = None
     badge: str = ""
     moves: bool = True
-    coarse: tuple[int, int] | None = None
+    coarse: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Maps:
-    """Feature maps (n, h, w) of a layer, most active first. units: their numbers.   total: of all units."""
+    """Feature maps (n, h, w) or (n, l) of a layer, most active first.
+
+    units: their numbers.   total: of all units.
+    """
 
     layer: str
     kind: str
@@ -45,16 +50,17 @@ class Maps:
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """A picture, and what was found in it. Names as the user wrote them.
+    """A picture or sequence, and what was found in it. Names as the user wrote them.
 
-    picture: (H, W, 1 or 3) uint8 as the network is shown it.   note: how it was converted, or "".
+    picture: (H, W, 1 or 3) uint8 as the network is shown it, or the sequence.   note: how it was converted,
+    or "".
     top: the best classes with their probabilities; for a regression the number alone, with None.
     target, versus: the classes that the maps are about; "" for numbers, and where there is no second class.
     near: the nearest training pictures.   seen: how many of them were looked through.
     """
 
     name: str
-    picture: NDArray[np.uint8]
+    picture: NDArray[np.uint8] | Along
     top: tuple[tuple[str, float | None], ...]
     target: str = ""
     versus: str = ""
@@ -67,7 +73,7 @@ class Looked:
 
 @dataclass(frozen=True, eq=False)
 class Filters:
-    """Kernels of a layer. kernels: (n, C, h, w) raw, those shown.   total: of all."""
+    """Kernels of a layer. kernels: (n, C, h, w) or (n, C, k) raw, those shown.   total: of all."""
 
     layer: str
     kind: str
@@ -108,9 +114,9 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """A wrongly answered picture with the map of what was said and of what is true."""
+    """A wrongly answered picture or sequence with the map of what was said and of what is true."""
 
-    picture: NDArray[np.uint8]
+    picture: NDArray[np.uint8] | Along
     said: str
     true: str
     name: str
@@ -123,6 +129,7 @@ class Network:
     """What there is to see of a network without a picture.
 
     method, badge: of the mistakes' maps.   searched: pictures whose patches were looked at.
+    noun: what one of the data is called.
     """
 
     filters: list[Filters] = field(default_factory=list)
@@ -135,3 +142,4 @@ class Network:
     layers: list[Maps] = field(default_factory=list)
     health: Health | None = None
     points: list[Points] = field(default_factory=list)
+    noun: str = "picture"

@@ -10,7 +10,9 @@ import numpy as np
 
 from striate import files
 from striate.report.heat import about_grey, coloured, over, png, scale_of
+from striate.report.inside.along import strip
 from striate.report.inside.methods import METHODS
+from striate.report.series import Along
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +42,9 @@ def drawn(folder: Path, pictures: Sequence[Looked], network: Network) -> list[Pa
 
 def _picture(number: int, told: Looked) -> Iterator[Named]:
     start = f"{number:02}"
+    if isinstance(told.picture, Along):
+        yield from _along(start, told)
+        return
     yield f"{start}-picture", told.picture
     for one in told.maps:
         if METHODS[one.method].pattern:
@@ -55,15 +60,30 @@ def _picture(number: int, told: Looked) -> Iterator[Named]:
         yield f"{start}-maps-of-{maps.layer}", sheet([coloured(one, scale) for one in maps.maps])
 
 
+def _along(start: str, told: Looked) -> Iterator[Named]:
+    for one in told.maps:
+        both = [one.values] if one.other is None else [one.values, one.other]
+        scale = scale_of(*both)
+        for label, values in zip((told.target or "number", told.versus), both, strict=False):
+            yield f"{start}-{one.method}-{label}", strip(values, scale)
+    for maps in told.layers:
+        yield f"{start}-maps-of-{maps.layer}", coloured(maps.maps, scale_of(maps.maps))
+
+
 def _network(told: Network) -> Iterator[Named]:
     for one in told.filters:
         limit = float(np.abs(one.kernels).max()) or 1.0
-        yield f"kernels-of-{one.layer}", sheet([about_grey(kernel, limit) for kernel in one.kernels])
+        kernels = one.kernels[:, None] if one.kernels.ndim == 3 else one.kernels
+        yield f"kernels-of-{one.layer}", sheet([about_grey(kernel, limit) for kernel in kernels])
     for i, mistake in enumerate(told.mistakes, 1):
         both = [m for m in (mistake.map_said, mistake.map_true) if m is not None]
         scale = scale_of(*both)
-        maps = [over(mistake.picture, values, scale) for values in both]
-        yield f"mistake-{i}-{mistake.true}-called-{mistake.said}", sheet([_colour(mistake.picture), *maps])
+        if isinstance(mistake.picture, Along):
+            maps = [strip(values, scale) for values in both]
+        else:
+            picture = mistake.picture
+            maps = [_colour(picture), *(over(picture, values, scale) for values in both)]
+        yield f"mistake-{i}-{mistake.true}-called-{mistake.said}", sheet(maps)
     for unit in told.units:
         if unit.made is not None:
             yield f"made-for-{unit.name}", unit.made

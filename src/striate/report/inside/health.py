@@ -20,19 +20,19 @@ ROWS = 12  # of the table, beyond which it is folded away
 HEAD = ("layer", "kind", "units", "dead", "saturated", "gradient", "weights", "largest", "rank", "directions")
 
 
-def health(told: Health) -> str:
+def health(told: Health, noun: str = "picture") -> str:
     """Lay out the health of a network."""
     found = "".join(f"<li>{text(line, 300)}</li>" for line in told.sentences)
     lead = f'<ul class="warn">{found}</ul>' if found else "<p>Nothing abnormal was found.</p>"
     figures = "".join(
         f"<figure><figcaption>{title}{key}</figcaption>{svg}</figure>"
-        for title, key, svg in (_gradients(told), _steps(told), *_spectra(told))
+        for title, key, svg in (_gradients(told, noun), _steps(told), *_spectra(told))
         if svg
     )
-    return f'{lead}<div class="two">{figures}</div>{_table(told)}'
+    return f'{lead}<div class="two">{figures}</div>{_table(told, noun)}'
 
 
-def _gradients(told: Health) -> tuple[str, str, str]:
+def _gradients(told: Health, noun: str) -> tuple[str, str, str]:
     """Draw the gradient of each layer, before the training and after it."""
     from matplotlib.ticker import MaxNLocator
 
@@ -45,7 +45,7 @@ def _gradients(told: Health) -> tuple[str, str, str]:
         for values, colour in zip(lines.values(), (SECOND, ACCENT)[-len(lines) :], strict=True):
             y = np.array([value or np.nan for value in values], float)
             axes.plot(np.arange(1, len(y) + 1), y, color=colour, marker="o", markersize=3, linewidth=1.4)
-        axes.set(xlabel="layer, from the picture on")
+        axes.set(xlabel=f"layer, from the {noun} on")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         _logarithmic(axes)
 
@@ -117,7 +117,7 @@ def _spectra(told: Health) -> list[tuple[str, str, str]]:
     ]
 
 
-def _table(told: Health) -> str:
+def _table(told: Health, noun: str) -> str:
     rows = [
         [
             text(one.name, 60),
@@ -131,7 +131,7 @@ def _table(told: Health) -> str:
         for one in told.layers
     ]
     caption = (
-        f"On {plural(told.pictures, 'held-out picture')}. Dead: units whose ReLU is 0 everywhere. Saturated: "
+        f"On {plural(told.pictures, f'held-out {noun}')}. Dead: units whose ReLU is 0 everywhere. Saturated: "
         "units whose tanh or sigmoid is at its ends. Gradient, weights: root mean square. Largest: singular "
         "value. Rank: directions that the weights use. Directions: that the layer’s answers vary in."
     )

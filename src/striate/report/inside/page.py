@@ -42,7 +42,10 @@ def page(info: Mapping[str, Any], pictures: Sequence[Looked], network: Network) 
         (f"picture-{i}", text(_short(one.name), 24), text(_short(one.name), 80), looked(one, side))
         for i, one in enumerate(pictures, 1)
     ]
-    told = [(key, word, title, section(network)) for key, word, title, section in ORDER]
+    told = [
+        (key, word, title.replace("picture", network.noun), section(network))
+        for key, word, title, section in ORDER
+    ]
     name = str(info.get("run") or "run")
     data = (info.get("data") or {}).get("name", "")
     return laid_out(

@@ -20,7 +20,7 @@ SHAPES, DRAWN = "os^Dv", "●■▲◆▼"
 NAMED, SHORT = 40, 16  # classes that are named; letters of a name that has room in the figure
 
 
-def points(told: Points) -> str:
+def points(told: Points, noun: str = "picture") -> str:
     """Draw the dots."""
 
     def draw(axes: Axes) -> None:
@@ -41,7 +41,7 @@ def points(told: Points) -> str:
         axes.spines["bottom"].set_visible(False)
 
     named = ", ".join(told.names[:NAMED])
-    alt = text(f"{told.title}: {len(told.places)} pictures of the classes {named}", 240)
+    alt = text(f"{told.title}: {len(told.places)} {noun}s of the classes {named}", 240)
     return drawn(draw, alt, width=4.6, height=3.7)
 
 
