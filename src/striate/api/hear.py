@@ -136,6 +136,7 @@ def _result(
             name,
             probability(float(ear.best[i])),
             probability(ear.least[i]),
+            ear.least[i],
             ear.count[i],
             tuple(ear.detections[i]),
             chosen.get(name),

@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Word:
-    """A class in a recording. best: the highest probability of any window.   threshold: the least of a
-    detection, 0..1.   count: all detections.   detections: those that are listed, in time's order.
+    """A class in a recording.
+
+    best: the highest probability of any window.   threshold: the least of a detection, 0..1; odds: the same
+    as log-odds.   count: of all detections.   detections: those that are listed, in the order of time.
     alarms: how the threshold was chosen; None where it was given.
     """
 
     name: str
     best: float
     threshold: float
+    odds: float
     count: int
     detections: tuple[Detection, ...]
     alarms: Alarms | None
@@ -34,7 +37,7 @@ class Heard:
     that the network heard.   hop, window: seconds between answers, and that each is for.   seconds: of the
     recording.   classes: the most probable first.
     wave, spectrum, scores: for a picture, each up to some thousand columns whatever the length: the largest
-    and smallest sample, the logarithm of the power in bands (low first), and the highest probability of each
+    and smallest sample, the logarithm of the power in bands (low first), and the highest log-odds of each
     class, in the order of ``names``.
     """
 

@@ -80,7 +80,7 @@ class Listener:
             return []
         odds = log_odds(answers)[self.units]
         self.best = torch.maximum(self.best, odds.amax(1))
-        self._scores.add(odds.sigmoid().float())
+        self._scores.add(odds.float())
         return self._detected(self._peaks.feed(odds))
 
     def end(self) -> list[tuple[int, Detection]]:
