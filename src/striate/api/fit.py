@@ -119,6 +119,7 @@ def _new(
     from striate.training import greedy
     from striate.training import task as tasks
     from striate.training.reconstruction import damage
+    from striate.training.room import check_room
     from striate.training.step import fitting_model
 
     # What is wrong with the settings is told before time is spent on the data.
@@ -142,6 +143,8 @@ def _new(
     # A model that does not fit says so before the pictures are decoded.
     given = recipe.model if own_model is None else own_model
     task = tasks.untrained(recipe.task, source.classes, preprocess)
+    if isinstance(preprocess, Sequences):
+        check_room(recipe, given, task, preprocess)
     tried = fitting_model(given, task, preprocess, recipe.seed, small=recipe.stem == "small")
     rehearse(recipe, given, tried, start, preprocess, task.outputs)
     greedy.check(recipe, tried)
@@ -504,7 +507,7 @@ def _score(job: Job, kept: nn.Module, pictures: Pictures, info: dict[str, Any], 
     plain = plain or codes
     info["plain_answers"] = [dataclasses.asdict(answer) for answer in plain]
     inside = _inside(job, kept, pictures, headline, answers, emit) if looked else None
-    outline = _outline(job, kept, headline) if looked and isinstance(job.preprocess, Preprocess) else None
+    outline = _outline(job, kept, headline) if looked else None
     tell(job, info, pictures.names, scores, answers, plain, inside, outline, rebuilt)
     return info
 

@@ -99,8 +99,10 @@ def _explain(error: BaseException, words: list[str]) -> int:
             return _say(error.message, error.hint)
         case CycloptsError():
             return _say(*_usage(error, words))
-        case MemoryError():
-            return _say("There is not enough memory.", "Try a smaller --size or --batch, or fewer pictures.")
+        case _ if isinstance(error, MemoryError) or "allocate memory" in str(error):  # torch's has no name
+            return _say(
+                "There is not enough memory.", "Try a smaller --size, --length or --batch, or less data."
+            )
         case OSError() if error.errno == errno.ENOSPC:
             return _say(
                 "The disk is full: not everything could be written.", "Free some space, and try again."
