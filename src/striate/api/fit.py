@@ -116,10 +116,9 @@ def _new(
     profile: bool,
 ) -> Run:
     """Check, choose, split: from what was asked to a run folder with a whole recipe, then train."""
-    from striate.training import greedy
+    from striate.training import greedy, room
     from striate.training import task as tasks
     from striate.training.reconstruction import damage
-    from striate.training.room import check_room
     from striate.training.step import fitting_model
 
     # What is wrong with the settings is told before time is spent on the data.
@@ -144,7 +143,7 @@ def _new(
     given = recipe.model if own_model is None else own_model
     task = tasks.untrained(recipe.task, source.classes, preprocess)
     if isinstance(preprocess, Sequences):
-        check_room(recipe, given, task, preprocess)
+        room.check(str(recipe.model), task, preprocess, batch=recipe.batch or 1, noun=source.noun)
     tried = fitting_model(given, task, preprocess, recipe.seed, small=recipe.stem == "small")
     rehearse(recipe, given, tried, start, preprocess, task.outputs)
     greedy.check(recipe, tried)
