@@ -23,7 +23,7 @@ LISTED = 40  # detections
 
 def scan(
     run: Path,
-    file: Path,
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     name: Annotated[str | None, Parameter(name="--class")] = None,

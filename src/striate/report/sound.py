@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from striate.scan.listener import Detection, Strip
 
 COLUMNS = 512  # of the spectrogram in a row
-LINES = 3  # classes whose scores are drawn
+STYLES = ("", "second", "quiet")  # colours of the classes whose scores are drawn
+LINES = len(STYLES)
 LISTED = 100  # detections that are marked and listed, the surest
 TALL, LOW = 100, 60  # of the lanes' coordinates; their heights on the page are the style sheet's
-RANGE = 70.0  # dB between the loudest and what is left white
+QUIET = 20.0  # per cent of the spectrogram, the softest, that are left white
 ODDS = 7.0  # log-odds that the lane of scores spans at least: 0.1 % to 99.9 %
 
 Found = list[tuple[int, "Word", "Detection"]]
@@ -80,8 +81,8 @@ def _recording(found: Heard, listed: Found) -> str:
     """Draw the recording in rows of equal length, detections numbered as in the table below them."""
     shown = [found.names.index(one.name) for one in found.classes[:LINES]]
     keys = "".join(
-        f'<span class="key{style}">{text(one.name)}</span>'
-        for one, style in zip(found.classes, ("", " second", " quiet"), strict=False)
+        f'<span class="key {style}">{text(one.name)}</span>'
+        for one, style in zip(found.classes, STYLES, strict=False)
     )
     count = max(1, math.ceil(found.spectrum.values.shape[1] / COLUMNS))
     length = found.seconds / count
@@ -106,7 +107,7 @@ def _recording(found: Heard, listed: Found) -> str:
 
 def _row(found: Heard, shown: list[int], listed: Found, start: float, end: float) -> str:
     marks = "".join(
-        f'<span class="mark" style="left:{_share(place.start, start, end):.3f}%;'
+        f'<span class="mark {_style(found, one)}" style="left:{_share(place.start, start, end):.3f}%;'
         f'right:{100 - _share(place.end, start, end):.3f}%" title="{text(one.name)} {percent(place.score)}">'
         f"{f'<b>{i}</b>' if start <= place.time < end or (i == listed[-1][0] and place.time >= end) else ''}"
         "</span>"
@@ -118,6 +119,12 @@ def _row(found: Heard, shown: list[int], listed: Found, start: float, end: float
         f'<div class="lanes">{_wave(found.wave, start, end)}{_spectrum(found.spectrum, start, end)}'
         f"{_scores(found, shown, start, end)}{marks}</div></figure>"
     )
+
+
+def _style(found: Heard, one: Word) -> str:
+    """Give the colour of a class's line to its marks, too."""
+    place = found.classes.index(one)
+    return STYLES[place] if place < LINES else "quiet"
 
 
 def _wave(strip: Strip, start: float, end: float) -> str:
@@ -132,8 +139,8 @@ def _wave(strip: Strip, start: float, end: float) -> str:
 def _spectrum(strip: Strip, start: float, end: float) -> str:
     """Show the power of each band as greys, loud dark, on one scale for all rows."""
     _, values = _part(strip, start, end)
-    top = float(np.percentile(strip.values.numpy(), 99.9))
-    grey = 255 * ((top - values[::-1]) / (RANGE * math.log(10) / 10)).clip(0, 1)
+    low, top = np.percentile(strip.values.numpy(), (QUIET, 99.9))
+    grey = 255 * ((top - values[::-1]) / max(top - low, 1e-6)).clip(0, 1)
     buffer = io.BytesIO()
     Image.fromarray(np.rint(grey).astype(np.uint8)).save(buffer, "png", optimize=True)
     encoded = base64.b64encode(buffer.getvalue()).decode()
@@ -153,7 +160,7 @@ def _scores(found: Heard, shown: list[int], start: float, end: float) -> str:
 
     half = float(high(0.0))
     lines = [f'<path class="half" d="M0,{half:.1f} H{COLUMNS}"/>']
-    for unit, odds, style in reversed(list(zip(shown, least, ("", "second", "quiet"), strict=False))):
+    for unit, odds, style in reversed(list(zip(shown, least, STYLES, strict=False))):
         lines.append(f'<path class="line {style}" d="{_points(x, high(values[unit]))}"/>')
         if math.isfinite(odds):
             lines.append(f'<path class="least {style}" d="M0,{float(high(odds)):.1f} H{COLUMNS}"/>')
