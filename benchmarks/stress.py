@@ -16,6 +16,7 @@ import torch
 
 from striate import api
 from striate.api.labelled import labelled
+from striate.data.preprocess import Preprocess
 from striate.runs.load import preprocess_of
 from striate.stress import chance
 from striate.stress.distortion import CORRUPTIONS, CURVES
@@ -45,7 +46,9 @@ def main() -> None:
     print(f"{found.own.measured.clean.n} pictures, {torch.get_num_threads()} threads: {found.seconds:.1f} s")
     opened = labelled(run)
     rows = opened.rows[:BATCH]
-    reader, keys = Reader.of(preprocess_of(run), opened.pixels, rows, "cpu"), chance.keys(0, rows)
+    preprocess = preprocess_of(run)
+    assert isinstance(preprocess, Preprocess)
+    reader, keys = Reader.of(preprocess, opened.pixels, rows, "cpu"), chance.keys(0, rows)
     pictures, answers = reader[:BATCH], reader.answers(run.fastest, run.precision, run.recipe.tta)
     print(f"network            {milliseconds(lambda: answers(pictures), len(rows)):8.3f} ms a picture")
     for name, one in {**CURVES, **CORRUPTIONS}.items():

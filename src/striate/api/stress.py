@@ -13,15 +13,18 @@ import torch
 from striate import events
 from striate.api.labelled import labelled
 from striate.data import draws
+from striate.data.sequence import Sequences
 from striate.errors import RecipeError, RunError, did_you_mean
 from striate.report.markup import plural
+from striate.report.series import noun_of
+from striate.report.series import plain as drawing
 from striate.runs.load import preprocess_of
-from striate.stress import chance
+from striate.stress import chance, in_time
 from striate.stress.agreement import consistency, offsets
 from striate.stress.distortion import CORRUPTIONS, CURVES
 from striate.stress.measure import POOL, sweep
 from striate.stress.place import places
-from striate.stress.reader import Reader
+from striate.stress.reader import Reader, SequenceReader
 from striate.stress.relative import mce
 from striate.stress.result import Example, Robustness, Stressed
 from striate.stress.verdict import at_its_worst, compared, verdict
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 KNOWN: dict[str, Distortion] = {**CURVES, **CORRUPTIONS}
 SAMPLE = 500  # pictures by default: the interval is then 9 points wide at most
 OUTLINE, OUTLINE_SIDE = 300, 40  # pictures in a training report, and the side up to which there are so many
+OUTLINE_STEPS = 8000  # of a sequence, up to which there are so many
 OUTLINE_LEVELS = 8
 MANY = 5000  # pictures times distortions from which on it pays to search the fastest form
 
@@ -58,7 +62,7 @@ def stress(
     offline: bool = False,
     emit: Emit = events.ignore,
 ) -> Stressed:
-    """Measure a run on distorted pictures: accuracy and confidence at each level.
+    """Measure a run on distorted pictures or sequences: accuracy and confidence at each level.
 
     data, split: as :func:`striate.api.labelled.labelled` takes them; by default the run's held-out pictures.
     sample: how many of them, drawn by ``seed``; None is all.   only: these distortions, by name.
@@ -68,12 +72,13 @@ def stress(
     name or a sample below 1.
     """
     started = time.monotonic()
-    chosen = _chosen(only)
     if sample is not None and sample < 1:
         raise RecipeError(
             f"A sample of {sample} pictures measures nothing.", "Give 1 or more, or None for all."
         )
     _check(run, compare)
+    preprocess = preprocess_of(run)
+    chosen = _chosen(only, preprocess)
     found = labelled(run, data, split=split, offline=offline, emit=emit)
     rows, others = found.rows, None
     if compare is not None:
@@ -83,7 +88,7 @@ def stress(
     if sample is not None and sample < total:
         rows = rows[np.sort(draws.permutation(seed, 0, total)[:sample])]
     keys = chance.keys(seed, rows)
-    side = preprocess_of(run).size
+    side = preprocess.shape[-1]
     own, reader = _robustness(run, found, rows, keys, chosen, side, only, emit)
     other = None
     if compare is not None and others is not None:
@@ -97,16 +102,19 @@ def stress(
         seed=seed,
         own=own,
         other=other,
-        relative=None if other is None else mce(own.measured, other.measured),
+        relative=None
+        if other is None or isinstance(preprocess, Sequences)
+        else mce(own.measured, other.measured),
         verdict=_words(run, own, other),
         seconds=time.monotonic() - started,
         examples=_examples(reader, keys, chosen),
+        noun=noun_of(preprocess),
     )
 
 
 def outline(
     model: nn.Module,
-    preprocess: Preprocess,
+    preprocess: Preprocess | Sequences,
     pixels: NDArray[Any],
     targets: NDArray[Any],
     rows: NDArray[np.int64],
@@ -118,13 +126,19 @@ def outline(
 ) -> Robustness:
     """Measure a network under shift and occlusion only, on few pictures: what a training report shows.
 
+    Of sequences, under a shift in time and a gap.
+
     rows: of held-out pictures; a seeded sample of at most 300, and fewer of large ones, is measured.
     """
-    share = min(1.0, (OUTLINE_SIDE / preprocess.size) ** 2)
+    if isinstance(preprocess, Sequences):
+        share = min(1.0, OUTLINE_STEPS / preprocess.length)
+        chosen = {name: one for name, one in in_time.curves(preprocess).items() if name in in_time.OUTLINED}
+    else:
+        share = min(1.0, (OUTLINE_SIDE / preprocess.size) ** 2)
+        chosen = {name: CURVES[name] for name in ("shift", "occlusion")}
     some = rows[np.sort(draws.permutation(seed, 0, len(rows))[: max(25, round(OUTLINE * share))])]
-    reader = Reader.of(preprocess, pixels, some, device)
-    chosen = {name: CURVES[name] for name in ("shift", "occlusion")}
-    levels = {name: _thinned(one.levels(preprocess.size)) for name, one in chosen.items()}
+    reader = _reader(preprocess, pixels, some, device)
+    levels = {name: _thinned(one.levels(preprocess.shape[-1])) for name, one in chosen.items()}
     answers = reader.answers(model, precision, tta)
     measured = sweep(
         answers,
@@ -147,16 +161,22 @@ def _robustness(
     side: int,
     only: Sequence[str],
     emit: Emit,
-) -> tuple[Robustness, Reader]:
+) -> tuple[Robustness, Reader | SequenceReader]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
         model = copy.deepcopy(run.model).to(device)
     else:  # the same answers within rounding; worth the search where they are many
         model = run.fastest if len(rows) * len(chosen) >= MANY else run.model
-    reader = Reader.of(preprocess_of(run), found.pixels, rows, device)
+    preprocess = preprocess_of(run)
+    reader = _reader(preprocess, found.pixels, rows, device)
     answers, targets = reader.answers(model, run.precision, run.recipe.tta), found.targets[rows]
-    measured = sweep(answers, reader, targets, chosen, keys=keys, side=side, batch=reader.batch, emit=emit)
-    moves = offsets(keys, reader.preprocess.size)
+    noun = f"{noun_of(preprocess)}s"
+    measured = sweep(
+        answers, reader, targets, chosen, keys=keys, side=side, batch=reader.batch, noun=noun, emit=emit
+    )
+    if isinstance(preprocess, Sequences):
+        return Robustness(str(run.path), run.classes, measured), reader
+    moves = offsets(keys, preprocess.size)
     by_place = None
     if not only or "occlusion" in only:
         by_place = places(answers, reader, targets, classes=len(run.classes), batch=reader.batch, emit=emit)
@@ -164,19 +184,34 @@ def _robustness(
     return Robustness(str(run.path), run.classes, measured, agreed, by_place), reader
 
 
-def _chosen(only: Sequence[str]) -> dict[str, Distortion]:
+def _reader(
+    preprocess: Preprocess | Sequences, pixels: NDArray[Any], rows: NDArray[np.int64], device: str
+) -> Reader | SequenceReader:
+    if isinstance(preprocess, Sequences):
+        return SequenceReader(preprocess, pixels, rows, device)
+    return Reader.of(preprocess, pixels, rows, device)
+
+
+def _chosen(only: Sequence[str], preprocess: Preprocess | Sequences) -> dict[str, Distortion]:
+    known = in_time.curves(preprocess) if isinstance(preprocess, Sequences) else KNOWN
     for name in only:
-        if name not in KNOWN:
-            raise RecipeError(f"There is no distortion {name!r}.", did_you_mean(name, KNOWN))
-    return {name: one for name, one in KNOWN.items() if not only or name in only}
+        if name in KNOWN and name not in known:
+            raise RecipeError(
+                f"The distortion {name!r} is for pictures, and this run takes {noun_of(preprocess)}s.",
+                f"Known are {', '.join(known)}.",
+            )
+        if name not in known:
+            raise RecipeError(f"There is no distortion {name!r}.", did_you_mean(name, known))
+    return {name: one for name, one in known.items() if not only or name in only}
 
 
 def _check(run: Run, compare: Run | None) -> None:
     for one in (run, *(() if compare is None else (compare,))):
         _ = one.model  # a damaged one is told before the pictures are read
         if not one.classes:
+            what = "a number" if one.info["task"] == "regression" else f"no class ({one.info['task']})"
             raise RunError(
-                f"{one.path} predicts a number: stress measures the accuracy of classes.",
+                f"{one.path} predicts {what}: stress measures the accuracy of classes.",
                 "Give a run with classes; striate evaluate measures this one.",
             )
     if compare is not None and sorted(run.classes) != sorted(compare.classes):
@@ -225,7 +260,8 @@ def _words(run: Run, own: Robustness, other: Robustness | None) -> list[str]:
     told = verdict(
         own.measured,
         augment=run.recipe.augment or "off",
-        side=preprocess.size,
+        side=preprocess.shape[-1],
+        modality=getattr(preprocess, "modality", "pictures"),
         channels=preprocess.channels,
         run=str(run.path),
         place=at_its_worst(own.measured.clean, own.places, own.classes) if own.places else "",
@@ -233,22 +269,27 @@ def _words(run: Run, own: Robustness, other: Robustness | None) -> list[str]:
     return told if other is None else [compared(own.measured, other.measured, other.name), *told]
 
 
-def _examples(reader: Reader, keys: NDArray[np.uint64], chosen: Mapping[str, Distortion]) -> list[Example]:
+def _examples(
+    reader: Reader | SequenceReader, keys: NDArray[np.uint64], chosen: Mapping[str, Distortion]
+) -> list[Example]:
     """Show the sample's first picture, and what the middle and last level of each distortion make of it."""
     pool = reader[:POOL].cpu()
-    first, shown = pool[:1], [Example("", 0.0, _visible(pool[0]))]
+    preprocess = reader.preprocess
+    first, shown = pool[:1], [Example("", 0.0, _visible(pool[0], preprocess))]
     for name, one in chosen.items():
         if one.refusal(first.shape[1]):
             continue
-        levels = one.levels(reader.preprocess.size)
+        levels = one.levels(preprocess.shape[-1])
         shown += [
-            Example(name, level, _visible(one.apply(first, level, keys[:1], pool)[0]))
+            Example(name, level, _visible(one.apply(first, level, keys[:1], pool)[0], preprocess))
             for level in (levels[len(levels) // 2], levels[-1])
         ]
     return shown
 
 
-def _visible(picture: Tensor) -> NDArray[np.uint8]:
+def _visible(picture: Tensor, preprocess: Preprocess | Sequences) -> NDArray[np.uint8] | str:
+    if isinstance(preprocess, Sequences):
+        return drawing(picture.numpy(), preprocess, "as it is distorted")
     channels = 3 if picture.shape[0] >= 3 else 1
     return (picture[:channels].permute(1, 2, 0) * 255).round().byte().numpy()
 

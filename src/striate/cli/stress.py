@@ -35,22 +35,22 @@ def stress(
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Say where a run breaks: accuracy when its pictures are moved, hidden, lit or damaged.
+    """Say where a run breaks: accuracy when its pictures or sequences are moved, hidden or damaged.
 
     Parameters
     ----------
     run
         The run folder.
     data
-        Whatever ``striate train`` takes; by default the pictures that the run held back.
+        Whatever ``striate train`` takes; by default what the run held back.
     split
         Only this split; without it the test split where there is one, else validation or everything.
     sample
-        Pictures that are drawn and measured; by default 500.
+        Pictures or sequences that are drawn and measured; by default 500.
     full
-        Measure all pictures.
+        Measure all of them.
     only
-        Only these distortions, such as shift occlusion gaussian_noise.
+        Only these distortions, such as shift occlusion gaussian_noise; of sequences time_shift gap.
     compare
         Another run folder with the same classes, on the same pictures and draws.
     seed
@@ -104,7 +104,7 @@ def lines(found: Stressed, within: int | None = None) -> list[str]:
     n, of = own.clean.n, f" of {found.total:,}" if own.clean.n < found.total else ""
     part = f", {found.split}" if found.split else ""
     told = [
-        f"{n:,}{of} pictures of {found.data}{part}; in brackets the 95 % interval",
+        f"{n:,}{of} {found.noun}s of {found.data}{part}; in brackets the 95 % interval",
         f"clean              {_accuracy(own.clean)}  confidence {own.clean.confidence:.1%}",
     ]
     if other is not None:
@@ -117,6 +117,8 @@ def lines(found: Stressed, within: int | None = None) -> list[str]:
         told.append(f"shift consistency  {_accuracy(agreed)}{more}")
     told += ["", *show.table(_rows(own, other), within=within)]
     told += ["", "half: the smallest level that leaves less than half of the clean accuracy."]
+    if found.noun != "picture":
+        told.append("left out: the published corruptions, places and mCE, which are of pictures.")
     told += [f"left out: {name}: {why}" for name, why in own.skipped.items()]
     if found.relative is not None and found.relative.mean is not None:
         told.append(_relative(found))

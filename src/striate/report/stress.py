@@ -55,7 +55,7 @@ def _lead(found: Stressed) -> str:
     split = f", {text(found.split)}" if found.split else ""
     beside = f"; beside {text(found.other.name, 60)}" if found.other else ""
     return (
-        f"{n:,}{of} pictures of {text(found.data, 60)}{split}{beside}; seed {found.seed}, "
+        f"{n:,}{of} {found.noun}s of {text(found.data, 60)}{split}{beside}; seed {found.seed}, "
         f"{duration(found.seconds)}"
     )
 
@@ -67,7 +67,7 @@ def _result(found: Stressed) -> str:
     return (
         '<section class="result" id="result" aria-label="Result">'
         f'<p class="figure">{percent(clean.accuracy)}</p>'
-        f'<p class="what">of the pictures right as they are</p>'
+        f'<p class="what">of the {found.noun}s right as they are</p>'
         f'<p class="interval">95\xa0% interval {low} to {high}</p>'
         f'<div class="words">{sentences}</div>{_steady(found)}</section>'
     )
@@ -108,7 +108,7 @@ def _curves(found: Stressed, shown: dict[tuple[str, float], Shown], sprite: Spri
     left_out = "".join(f"<p>Left out: {title(key)}: {text(why)}.</p>" for key, why in own.skipped.items())
     if not panels:
         return left_out
-    lead = "The band is the 95\xa0% interval; below, a picture at the curve's middle and last level."
+    lead = f"The band is the 95\xa0% interval; below, a {found.noun} at the curve's middle and last level."
     return f'<p>{lead}</p>{legend(found.other)}<div class="panels">{"".join(panels)}</div>{left_out}'
 
 

@@ -30,6 +30,7 @@ class Distortion:
     nothing, the first of a curve; the published corruptions have 1 to 5, and 0 changes nothing.
     published: whether it is one of the 15.   pooled: whether it takes pieces of other pictures.
     refusal: number of channels -> why the distortion means nothing for such pictures; empty where it does.
+    bounded: values stay in 0..1, as those of pictures do.
     """
 
     name: str
@@ -40,21 +41,24 @@ class Distortion:
     published: bool = False
     pooled: bool = False
     refusal: Callable[[int], str] = _any
+    bounded: bool = True
 
     def apply(
         self, pictures: Tensor, level: float, keys: NDArray[np.uint64], pool: Tensor | None = None
     ) -> Tensor:
         """Distort pictures; the same picture, key and level give the same pixels whatever the batch.
 
-        pictures: (N, C, H, W) float32 in 0..1, left as they are.   keys: (N,) uint64, of ``chance.keys``.
+        pictures: (N, C, H, W) float32 in 0..1, or sequences (N, C, L), left as they are.
+        keys: (N,) uint64, of ``chance.keys``.
         pool: (P, C, H, W) in 0..1, pictures to take clutter from; without it the pictures themselves, and
         then the batch matters.
-        Returns: the same shape and type, in 0..1.
+        Returns: the same shape and type.
         """
         if level == self.identity or not len(pictures):
             return pictures.clone()
         rest: tuple[Any, ...] = ((pictures if pool is None else pool),) if self.pooled else ()
-        return self.change(pictures, level, keys, *rest).clamp(0, 1)
+        changed = self.change(pictures, level, keys, *rest)
+        return changed.clamp(0, 1) if self.bounded else changed
 
 
 def _fixed(*levels: float) -> Callable[[int], tuple[float, ...]]:

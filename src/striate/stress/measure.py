@@ -99,6 +99,7 @@ def sweep(
     side: int | None = None,
     levels: Mapping[str, tuple[float, ...]] | None = None,
     batch: int = 128,
+    noun: str = "pictures",
     emit: Emit = events.ignore,
 ) -> Curves:
     """Measure a classifier at every level of every distortion.
@@ -107,6 +108,7 @@ def sweep(
     keys: (M,) of ``chance.keys``; equal keys are equal draws, so that two networks see the same pictures.
     side: the side that levels in pixels are meant for, by default the pictures' own: pictures of another
     side are moved by the same share.   levels: by name, others than a distortion's own.
+    noun: what the pictures are called.
     The interval of every point is Wilson's, 95 %.
     """
     first = pictures[:POOL]
@@ -127,7 +129,7 @@ def sweep(
                 changed = distortion.apply(some, _scaled(distortion, level, own / side), own_keys, first)
             tallies[i] += _tally(answers(changed), targets[part])
             done = start * len(plan) + (i + 1) * len(some)
-            emit(events.Working("measuring", done, len(pictures) * len(plan), "pictures"))
+            emit(events.Working("measuring", done, len(pictures) * len(plan), noun))
     return _gathered(plan, tallies, len(pictures), distortions, skipped)
 
 

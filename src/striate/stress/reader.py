@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from striate.data.batches import plain
 from striate.runs.forward import answered
 
 if TYPE_CHECKING:
@@ -15,7 +16,38 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from striate.data.preprocess import Preprocess
+    from striate.data.sequence import Sequences
     from striate.stress.measure import Answers
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceReader:
+    """Sequences of a run as its network takes them, (M, C, L), a slice at a time."""
+
+    preprocess: Sequences
+    stored: NDArray[Any]
+    rows: NDArray[np.int64]
+    device: str
+
+    @property
+    def batch(self) -> int:
+        """Sequences at a time, so that long ones need no more memory than short ones."""
+        return max(8, min(128, 128 * 96**2 // self.preprocess.length))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> Tensor:
+        return torch.cat(list(plain(self.stored, self.rows[part], self.preprocess, len(self), self.device)))
+
+    def answers(self, model: nn.Module, precision: str, tta: str) -> Answers:
+        """Give the function from such sequences to probabilities."""
+
+        def answer(x: Tensor) -> Tensor:
+            with torch.inference_mode():
+                return answered(model, x, precision=precision, tta=tta).softmax(1).cpu()
+
+        return answer
 
 
 @dataclass(frozen=True, eq=False)

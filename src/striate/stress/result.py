@@ -60,11 +60,11 @@ class Robustness:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A picture as a distortion leaves it: (H, W, 1 or 3) uint8."""
+    """What a distortion leaves of a picture, (H, W, 1 or 3) uint8, or the drawing of a sequence as HTML."""
 
     name: str
     level: float
-    picture: NDArray[np.uint8]
+    picture: NDArray[np.uint8] | str
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,8 @@ class Stressed:
     """Everything the page shows.
 
     data, split: where the pictures are from.   total: pictures there, of which the sample was drawn.
-    other: the compared network.   relative: the network's corruption errors, the other's being 1.
+    noun: what one of them is called.   other: the compared network.
+    relative: the network's corruption errors, the other's being 1.
     verdict: sentences.   seconds: that it took.
     """
 
@@ -86,6 +87,7 @@ class Stressed:
     verdict: list[str]
     seconds: float
     examples: list[Example] = field(default_factory=list)
+    noun: str = "picture"
 
     def json(self) -> dict[str, Any]:
         """Give the document of ``stress --json``."""

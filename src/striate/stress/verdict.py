@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from striate.data import augment as augmentation
+from striate.data import sequence_augment as in_time
+from striate.data.sources import NOUNS
 from striate.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -34,6 +36,15 @@ WORDS = {
     "clutter": "clutter of {:g} pieces",
     "elastic": "a bend of {:g} px",
 }
+WORDS_IN_TIME = {
+    "time_shift": "a shift by {:.0%} of the window",
+    "letter_shift": "a shift by {:g} letters",
+    "mutation": "a change of {:.0%} of the letters",
+    "speed": "a speed {:g} times faster or slower",
+    "white_noise": "white noise {:g} dB below the signal",
+    "gain": "a level {:g} dB louder or softer",
+    "gap": "a gap of {:.0%} of the sequence",
+}
 # Which kind of damage each does: one sentence a kind, as what helps against one helps against the others.
 KINDS = {
     "shift": "place", "scale": "size", "rotation": "turn", "shear": "bend", "elastic": "bend",
@@ -44,6 +55,7 @@ KINDS = {
     "jpeg": "coding", "jpeg_compression": "coding", "pixelate": "coding", "snow": "weather",
     "frost": "weather",
 }  # fmt: skip
+KINDS_IN_TIME = {"time_shift": "time", "letter_shift": "time", "white_noise": "hiss"}
 AUGMENTS = {
     "place": "shift",
     "size": "scale",
@@ -53,6 +65,7 @@ AUGMENTS = {
     "light": "colour",
     "noise": "noise",
 }
+AUGMENTS_IN_TIME = {"time": "shift", "hiss": "noise", "gain": "gain"}  # the same of sequences
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,7 @@ class Fall:
     @property
     def kind(self) -> str:
         """The kind of damage."""
-        return KINDS.get(self.name, self.name)
+        return (KINDS | KINDS_IN_TIME).get(self.name, self.name)
 
 
 def falls(found: Curves) -> list[Fall]:
@@ -111,32 +124,46 @@ def level_in_words(name: str, level: float) -> str:
     """
     if name == "clutter" and level == 1:
         return "clutter of one piece"
-    if name in WORDS:
-        return WORDS[name].format(level)
+    if words := (WORDS | WORDS_IN_TIME).get(name):
+        return words.format(level)
     return f"{name.replace('_', ' ')} at severity {level:g}"
 
 
-def verdict(found: Curves, *, augment: str, side: int, channels: int, run: str, place: str = "") -> list[str]:
+def verdict(
+    found: Curves,
+    *,
+    augment: str,
+    side: int,
+    channels: int,
+    run: str,
+    place: str = "",
+    modality: str = "pictures",
+) -> list[str]:
     """Say in at most six sentences what costs most and what to do next.
 
     augment: what the network was trained with, as ``--augment`` takes it.   run: its folder, for commands.
-    place: of :func:`at_its_worst`.
+    place: of :func:`at_its_worst`.   modality: what kind of data they are; side: of sequences, their length.
     """
     costs = worst(found)
     low, high = found.clean.interval
     if not costs and not place:
         return [f"Nothing tried costs more than the sample can tell ({100 * (high - low):.1f} points wide)."]
     told = [_sentence(fall, found.clean) for fall in costs] + [place] * bool(place)
-    helps = advice(costs, augment=augment, side=side, channels=channels)
+    if modality == "pictures":
+        helps, known = advice(costs, augment=augment, side=side, channels=channels), set(AUGMENTS)
+    else:
+        helps, known = advice_in_time(costs, augment=augment, length=side, modality=modality)
     if helps:
         told.append(
             f"Train with --augment {helps} (striate train --recipe {run}/recipe.toml --augment {helps} "
             f"--out RUN2) and measure it with --compare RUN2."
         )
-    without = [fall.name for fall in costs if fall.kind not in AUGMENTS]
+    without = [fall.name for fall in costs if fall.kind not in known]
     if without:
         names = " or ".join(name.replace("_", " ") for name in without)
-        told.append(f"No augmentation makes {names}: put such pictures among the training pictures.")
+        told.append(
+            f"No augmentation makes {names}: put such {NOUNS[modality]} among the training {NOUNS[modality]}."
+        )
     return told
 
 
@@ -182,6 +209,26 @@ def advice(costs: Sequence[Fall], *, augment: str, side: int, channels: int) -> 
     values = {AUGMENTS[kind]: _strength(kind, fall, side) for kind, fall in needed.items()}
     more = {kind: max(value, _further(kind, getattr(had, kind))) for kind, value in values.items()}
     return str(dataclasses.replace(had, **more))  # type: ignore[arg-type]  # no word among them
+
+
+def advice_in_time(
+    costs: Sequence[Fall], *, augment: str, length: int, modality: str
+) -> tuple[str, set[str]]:
+    """Give what to train sequences with, as ``--augment`` takes it, and the kinds of damage that it makes."""
+    try:
+        had = in_time.parse(augment, modality)
+    except RecipeError:  # a run of another version may know other kinds
+        had = in_time.SequenceAugment()
+    known = {kind for kind, word in AUGMENTS_IN_TIME.items() if word in in_time.KINDS[modality]}
+    values = {}
+    for fall in costs:
+        if fall.kind in known:
+            level, word = fall.at.level, AUGMENTS_IN_TIME[fall.kind]
+            level = level / length if fall.name == "letter_shift" else level
+            wanted = 10 ** (-level / 20) if word == "noise" else level
+            most = in_time.RANGES[word][1]
+            values[word] = min(most, max(round(wanted, 2), round(1.5 * getattr(had, word), 2), 0.01))
+    return (str(dataclasses.replace(had, **values)) if values else ""), known
 
 
 def _further(kind: str, strength: float) -> float:
