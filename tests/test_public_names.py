@@ -10,7 +10,8 @@ import striate
 
 PUBLIC = [
     "Recipe", "Run", "StriateError", "__version__",
-    "check", "evaluate", "explain", "inspect", "load", "predict", "scan", "stress", "train", "train_several",
+    "check", "encode", "evaluate", "explain", "inspect", "load", "predict", "reconstruct", "scan", "stress",
+    "train", "train_several",
 ]  # fmt: skip
 
 

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from striate import explain, scan, stress
-    from striate.api import check, evaluate, inspect, load, predict, train, train_several
+    from striate.api import (
+        check,
+        encode,
+        evaluate,
+        inspect,
+        load,
+        predict,
+        reconstruct,
+        train,
+        train_several,
+    )
     from striate.errors import StriateError
     from striate.runs.folder import Run
     from striate.runs.recipe import Recipe
@@ -26,11 +36,13 @@ __all__ = [
     "StriateError",
     "__version__",
     "check",
+    "encode",
     "evaluate",
     "explain",
     "inspect",
     "load",
     "predict",
+    "reconstruct",
     "scan",
     "stress",
     "train",
@@ -42,10 +54,12 @@ _HOMES = {
     "Run": "striate.runs.folder",
     "StriateError": "striate.errors",
     "check": "striate.api",
+    "encode": "striate.api",
     "evaluate": "striate.api",
     "inspect": "striate.api",
     "load": "striate.api",
     "predict": "striate.api",
+    "reconstruct": "striate.api",
     "train": "striate.api",
     "train_several": "striate.api",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 from torch import Tensor
 
 from striate.models.registry import MODELS, build
-from striate.runs.recipe import Recipe, helps
 from striate.summary.result import Inspected
+from striate.training.greedy import stage_loss, stages
+from striate.training.reconstruction import Reconstruction
 from tests.seed_cases.facts import (
     Case,
     NotThereYet,
@@ -167,18 +169,45 @@ def a_code_of_thirty_numbers(case: Case) -> None:
         assert min(codes) == case.parameters["code"]
 
 
-@later("002-greedy-layerwise", needs="greedy layer-wise pretraining, a setting of the recipe: issue 8")
+@shows("002-greedy-layerwise")
 def layer_by_layer(case: Case) -> None:
-    if "pretrain" not in helps():
-        raise NotThereYet("pretrain")
-    assert "pretrain" in Recipe().replace(pretrain="greedy").toml()
+    network = build("mlp_sigmoid-9-7-5", channels=1, size=4)
+    inputs, again = torch.randn(32, 1, 4, 4), Reconstruction()
+    found = stages(network)
+    assert len(found) == len([row for row in network.children() if isinstance(row, torch.nn.Linear)]) - 1
+    for k, stage in enumerate(found):
+        before = {name: tensor.clone() for name, tensor in network.named_parameters()}
+        learned = torch.optim.SGD([*stage.layer.parameters(), *stage.decoder.parameters()], lr=0.1)
+        stage_loss(found[: k + 1], inputs, again).backward()
+        learned.step()
+        changed = {
+            name for name, tensor in network.named_parameters() if not torch.equal(tensor, before[name])
+        }
+        assert changed == {f"{2 * k + 1}.weight", f"{2 * k + 1}.bias"}, case.recomputed
+        assert all(p.grad is None for name, p in network.named_parameters() if name[0] > str(2 * k + 1))
 
 
-@later("002-denoising-ae", needs="autoencoders that are given noisy pictures: issue 8")
-def noise_goes_in_only_while_learning(case: Case) -> None:
-    network, x = builder("autoencoder")(noise=0.5), torch.rand(4, 1, 28, 28)
-    assert not torch.equal(network.train()(x), network(x))
-    assert torch.equal(network.eval()(x), network(x))
+@shows("002-denoising-ae")
+def the_noise_is_filtered_out(case: Case) -> None:
+    """The case's own numbers: data of rank 3 in 20 values, and the best linear code of 3 for noisy ones."""
+    rank, width = (int(found) for found in re.findall(r"rank-(\d+) data in (\d+)-D", case.recomputed)[0])
+    clean = (torch.randn(2000, rank) @ torch.randn(rank, width)).view(-1, 1, 1, width)
+    task = Reconstruction(noise=0.5)
+    network = build(f"autoencoder_linear-{rank}", channels=1, length=width)
+    shown, asked = task.posed(clean, clean)
+    assert asked is clean
+    optimiser: Any = torch.optim.LBFGS(network.parameters(), max_iter=500, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        error = task.losses(network(shown.squeeze(1)), asked.squeeze(1)).mean()
+        error.backward()  # type: ignore[no-untyped-call]
+        return error
+
+    optimiser.step(loss)
+    anew = task.damaged(clean)
+    off = (network(anew.squeeze(1)) - clean.squeeze(1)).square().mean()
+    assert off < (anew - clean).square().mean() / 2
 
 
 @later("003-rnn-same-cell", needs="recurrent networks in striate.models: issue 8")

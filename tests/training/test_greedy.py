@@ -23,7 +23,7 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     found: list[set[str]] = []
     jobs: list[Any] = []
     held: dict[str, Tensor] = {}
-    real, loss = greedy.pretrain, greedy._loss
+    real, loss = greedy.pretrain, greedy.stage_loss
     seen = [0]
 
     def look() -> None:
@@ -45,7 +45,7 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
         return told
 
     monkeypatch.setattr(greedy, "pretrain", pretrain)
-    monkeypatch.setattr(greedy, "_loss", noting)
+    monkeypatch.setattr(greedy, "stage_loss", noting)
     return found
 
 
@@ -62,6 +62,7 @@ def test_only_layer_k_and_its_mirror_change_in_stage_k(
         task="reconstruction",
         model="autoencoder-20-12-5",
         pretrain=1,
+        tune="off",
         steps=1,
         out=tmp_path / "run",
     )
@@ -106,8 +107,8 @@ def test_a_damaged_input_is_shown_and_the_clean_one_asked_for() -> None:
             one.bias.zero_()
     done = [Stage(layer, nn.Identity(), decoder)] * 2
     x = torch.rand(8, 4) + 1
-    clean = greedy._loss(done, x, greedy.Reconstruction())
-    damaged = greedy._loss(done, x, greedy.Reconstruction(mask=0.5))
+    clean = greedy.stage_loss(done, x, greedy.Reconstruction())
+    damaged = greedy.stage_loss(done, x, greedy.Reconstruction(mask=0.5))
     assert clean == 0
     assert 0.2 < damaged / x.square().mean() < 0.8  # half of the values are gone, and all are asked for
 
@@ -138,7 +139,13 @@ def test_it_is_refused_before_the_data_are_decoded(tmp_path: Path) -> None:
 
 def test_the_recipe_of_a_run_says_it(tmp_path: Path) -> None:
     run = striate.train(
-        "digits", task="reconstruction", model="autoencoder-9-3", pretrain=2, steps=1, out=tmp_path / "run"
+        "digits",
+        task="reconstruction",
+        model="autoencoder-9-3",
+        pretrain=2,
+        steps=1,
+        tune="off",
+        out=tmp_path / "run",
     )
     assert "pretrain = 2" in (run.path / "recipe.toml").read_text()
     choices = json.loads((run.path / "run.json").read_text())["choices"]

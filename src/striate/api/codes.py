@@ -31,7 +31,7 @@ def maps(codes: NDArray[Any], labels: Sequence[str], seed: int = 0) -> list[Poin
 
     labels: one a code, or none.
     """
-    rows = np.arange(len(codes))[:: -(-len(codes) // MAPPED)]
+    rows = _evenly(len(codes), MAPPED)
     names = sorted(set(labels))
     place = {name: i for i, name in enumerate(names)}
     groups = np.array([place[labels[row]] for row in rows] if names else [0] * len(rows))
@@ -70,7 +70,7 @@ def rebuilding(
     )
     found: list[Points] = []
     if encoder is not None:
-        some = rows[:: -(-len(rows) // MAPPED)]
+        some = rows[_evenly(len(rows), MAPPED)]
         codes = coding.codes(encoder, job.pixels, some, job.preprocess, str(job.device))
         labels = [classes[job.targets[row]] for row in some] if classes else []
         found = maps(codes, labels, job.recipe.seed)
@@ -95,4 +95,8 @@ def strips_of(truths: NDArray[Any], ways: Sequence[tuple[str, NDArray[Any]]]) ->
 
 def rows_shown(count: int) -> NDArray[np.intp]:
     """Choose the samples that are shown, evenly taken: files are sorted by their labels."""
-    return np.unique(np.linspace(0, count - 1, min(count, SAMPLES)).round().astype(np.intp))
+    return _evenly(count, SAMPLES)
+
+
+def _evenly(count: int, most: int) -> NDArray[np.intp]:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))

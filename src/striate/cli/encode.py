@@ -27,7 +27,9 @@ def encode(
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Write the codes of a data set: of an autoencoder its code, of another run its last features.
+    """Write the codes of a data set, and draw them as a map.
+
+    Of an autoencoder its code, of any other run the features before its last layer.
 
     Parameters
     ----------

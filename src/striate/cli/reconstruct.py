@@ -27,7 +27,9 @@ def reconstruct(
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Send a data set through an autoencoder and measure what comes back, beside PCA of the same size.
+    """Measure what an autoencoder gives back, beside PCA.
+
+    Principal components of the same number are fitted on the run's own training data.
 
     Parameters
     ----------

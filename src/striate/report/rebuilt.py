@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 12  # on a page
 SMALL = 64  # pixels that a picture keeps where many are drawn
+HEAD, COLUMN = 92, 72  # CSS pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +50,12 @@ def strips(told: Rebuilding) -> str:
     low, high = _range(told.strips[0].values)
     rows = "".join(_row(strip, told.names, low, high) for strip in told.strips)
     head = "".join(f'<th scope="col">{text(_short(name), 14)}</th>' for name in told.names)
-    what = "squared error, summed over its values, under each"
-    table = f'<table class="rebuilt"><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f"<p>Each column is one sample; the {what}.</p>{scroll(table, 'Samples and what came back')}"
+    lead = "Each column is one sample; the squared error, summed over its values, under each."
+    table = (
+        f'<table class="rebuilt" style="width:{HEAD + COLUMN * len(told.names)}px">'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+    return f"<p>{lead}</p>{scroll(table, 'Samples and what came back')}"
 
 
 def mapped(maps: Sequence[Points], numbers: int | None) -> str:

@@ -107,13 +107,13 @@ def pretrain(job: Job, emit: Emit) -> list[events.Choice]:
                 group["lr"] = (recipe.lr or 0.0) * rate(recipe.schedule, step / total, recipe.warmup)
             inputs = batches.at(*divmod(step, batches.steps)).inputs
             with drawing(recipe.seed, (k + 1) * total + step):
-                loss = _loss(found[: k + 1], inputs, again)
+                missed = stage_loss(found[: k + 1], inputs, again)
             optimiser.zero_grad(set_to_none=True)
-            total_loss = loss if isinstance(job.task, Reconstruction) else loss * stage.layer.in_features
-            total_loss.backward()  # type: ignore[no-untyped-call]
+            values = 1 if isinstance(job.task, Reconstruction) else stage.layer.in_features
+            (missed * values).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             if step >= total - batches.steps:
-                last += float(loss.detach()) / batches.steps
+                last += float(missed.detach()) / batches.steps
             emit(events.Working(what, step + 1, total, "steps"))
         told.append(f"{stage.layer.in_features}-{stage.layer.out_features}: {last:.4g}")
     for stage in found:
@@ -126,7 +126,7 @@ def pretrain(job: Job, emit: Emit) -> list[events.Choice]:
     return [choice]
 
 
-def _loss(done: list[Stage], inputs: Tensor, again: Reconstruction) -> Tensor:
+def stage_loss(done: list[Stage], inputs: Tensor, again: Reconstruction) -> Tensor:
     """Give the mean loss a value of the last stage: it is shown the code before it, damaged, and says it.
 
     Codes of sigmoids are said by cross-entropy, others by squared error.
