@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from striate.data.sequence import Sequences
     from striate.training.task import Task
 
+ENOUGH = 2**16  # steps that tell what a step takes
 LARGE = 2**24  # values in a batch, below which memory is not what fails
 
 
@@ -38,17 +40,20 @@ def check(name: str, task: Task, plan: Sequences, *, batch: int, noun: str) -> N
 
 
 def _needed(name: str, task: Task, plan: Sequences, batch: int) -> int | None:
-    """Give the bytes of a step; None for a network that cannot be gone through without being run."""
+    """Give about the bytes of a step; None for a network that cannot be gone through without being run.
+
+    A shorter sequence is gone through where it is long: what a step takes grows with the length.
+    """
     import torch
 
-    from striate.runs.load import offered
-    from striate.runs.network import own
+    from striate.runs.load import offered, own
     from striate.summary.inspect import inspect
 
+    short = dataclasses.replace(plan, length=min(plan.length, ENOUGH))
     try:
         with torch.device("meta"):
-            model = own(name, classes=task.outputs, every=task.every, **offered(plan))
-        memory = inspect(model, plan.shape, batch=batch).memory
+            model = own(name, classes=task.outputs, every=task.every, **offered(short))  # type: ignore[arg-type]
+        memory = inspect(model, short.shape, batch=batch).memory
     except (StriateError, RuntimeError, NotImplementedError):  # what is wrong is told where it is run
         return None
-    return max(memory.inference, memory.training or 0)
+    return max(memory.inference, memory.training or 0) * plan.length // short.length
