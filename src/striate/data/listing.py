@@ -179,9 +179,7 @@ def read_file(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size > LARGEST_FILE:
-                raise DataError(
-                    f"{path} is larger than 1 GiB.", "Pictures are read whole; cut it into parts."
-                )
+                raise DataError(f"{path} is larger than 1 GiB.", "Files are read whole; cut it into parts.")
             return file.read()
     except OSError as error:
         raise unreadable(path, error) from error
@@ -280,7 +278,7 @@ def _check_link(name: str, target: str, path: Path) -> None:
 
 def _check_size(name: str, size: int, packed: int, path: Path) -> None:
     if size > LARGEST_FILE:
-        raise DataError(f"{path.name}: {name} is larger than 1 GiB.", "Pictures are read whole; take it out.")
+        raise DataError(f"{path.name}: {name} is larger than 1 GiB.", "Files are read whole; take it out.")
     if size > BOMB_BYTES and size > packed * BOMB_RATIO:
         raise _bomb(path, name)
 
@@ -300,7 +298,7 @@ def _check_packing(name: str, info: zipfile.ZipInfo, path: Path) -> None:
 def _bomb(path: Path, name: str) -> DataError:
     return DataError(
         f"{path.name}: {name} unpacks to more than {BOMB_RATIO} times its size, so it was not unpacked.",
-        "Pictures do not shrink that much. If you trust the archive, unpack it and give the folder.",
+        "Pictures and sounds do not shrink that much. If you trust the archive, unpack it and give the folder.",
     )
 
 

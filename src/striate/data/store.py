@@ -60,7 +60,12 @@ class Store:
 
 
 def build(
-    source: Source, survey: Survey, preprocess: Preprocess | Sequences, *, cache: bool = True, emit: Emit = ignore
+    source: Source,
+    survey: Survey,
+    preprocess: Preprocess | Sequences,
+    *,
+    cache: bool = True,
+    emit: Emit = ignore,
 ) -> Store:
     """Decode the surveyed pictures to what ``preprocess`` says, or take them from the cache.
 
@@ -105,7 +110,9 @@ def _built(work: _Work, *, cache: bool) -> Store:
 class _Work:
     """One build: which pictures to decode, and to what."""
 
-    def __init__(self, source: Source, survey: Survey, preprocess: Preprocess | Sequences, emit: Emit) -> None:
+    def __init__(
+        self, source: Source, survey: Survey, preprocess: Preprocess | Sequences, emit: Emit
+    ) -> None:
         self.source, self.survey, self.preprocess, self.emit = source, survey, preprocess, emit
         self.unreadable = dict(survey.unreadable)
         self.todo = [i for i in range(len(source.samples)) if i not in survey.unreadable]
@@ -154,7 +161,8 @@ class _Work:
         except StriateError as error:
             raise StriateError(
                 f"Decoded, they take {self.bytes / 1e9:.1f} GB: more than the memory. {error.message}",
-                "Free some space, let STRIATE_CACHE name a folder on a larger disk, or lower --size.",
+                "Free some space, let STRIATE_CACHE name a folder on a larger disk, or lower "
+                f"{'--length' if isinstance(self.preprocess, Sequences) else '--size'}.",
             ) from error
         return _store(np.load(path, mmap_mode="r", allow_pickle=False), thumbs, rows, self.unreadable)
 
