@@ -113,12 +113,16 @@ def test_a_block_is_the_papers() -> None:
     torch.testing.assert_close(network.blocks(x), h)
 
 
-def test_weights_start_small_and_every_one_learns() -> None:
+def test_weights_start_as_torch_draws_them_and_every_one_learns() -> None:
     torch.manual_seed(0)
     network = tcn(classes=3, channels=2, kernel=3, levels=2, hidden=40)
-    first = network.get_submodule("blocks.1.body.conv1").weight
+    first, shortcut = (
+        network.get_submodule(name).weight for name in ("blocks.1.body.conv1", "blocks.0.shortcut")
+    )
     assert isinstance(first, Tensor)
-    assert first.std().item() == pytest.approx(0.01, rel=0.05)
+    assert isinstance(shortcut, Tensor)
+    assert first.std().item() == pytest.approx((3 * 40 * 3) ** -0.5, rel=0.05)  # uniform, +- 1 / sqrt(fan in)
+    assert shortcut.std().item() == pytest.approx(0.01, rel=0.2)
     network(torch.randn(4, 2, 20)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
