@@ -298,7 +298,7 @@ def _check_packing(name: str, info: zipfile.ZipInfo, path: Path) -> None:
 def _bomb(path: Path, name: str) -> DataError:
     return DataError(
         f"{path.name}: {name} unpacks to more than {BOMB_RATIO} times its size, so it was not unpacked.",
-        "Pictures and sounds do not shrink that much. If you trust the archive, unpack it and give the folder.",
+        "Pictures do not shrink that much, nor do sounds. If you trust the archive, unpack it.",
     )
 
 
