@@ -20,7 +20,7 @@ from striate.explain.layers import layers, named
 from striate.report.contents import Shown
 from striate.report.gather import pictured, raw, small, visible
 from striate.report.inside import Filters, Made, Maps, Mistake, Network, Points, Unit
-from striate.report.series import noun_of
+from striate.report.series import called
 from striate.report.series import plain as drawing
 from striate.runs.forward import outputs
 from striate.runs.load import preprocess_of
@@ -69,7 +69,7 @@ def inside(
     """
     x = next(plain(pixels, rows[:1], preprocess, 1))
     wrong = worst(answers, targets[rows], classes)[:MISTAKES]
-    network = Network(filters=filters(model, x, None), noun=noun_of(preprocess))
+    network = Network(filters=filters(model, x, None), noun=called(preprocess))
     return mistakes(network, model, preprocess, pixels, targets, rows[wrong], answers[wrong], names, classes)
 
 
@@ -107,7 +107,7 @@ def whole(run: Run, asked: Asked, *, data: str | Path | None, offline: bool, emi
         searched=len(rows),
         made=made,
         layers=feature_maps(model, some[:1], asked.layer),
-        health=explain.look(model, some, wanted, records=run.health, noun=f"{noun_of(preprocess)}s"),
+        health=explain.look(model, some, wanted, records=run.health, noun=f"{called(preprocess)}s"),
         points=embedding(features, targets[few], classes, asked.seed, emit),
     )
 
@@ -226,7 +226,7 @@ def units(
         for batch in plain(pixels, rows, preprocess, fitting(preprocess)):
             yield batch
             done += len(batch)
-            emit(events.Working("looking for patches", done, len(rows), f"{noun_of(preprocess)}s"))
+            emit(events.Working("looking for patches", done, len(rows), f"{called(preprocess)}s"))
 
     some = next(plain(pixels, rows[:64], preprocess, fitting(preprocess)))
     name = asked.layer or _telling(model, some)

@@ -16,7 +16,7 @@ from striate.data import draws
 from striate.data.sequence import Sequences
 from striate.errors import RecipeError, RunError, did_you_mean
 from striate.report.markup import plural
-from striate.report.series import noun_of
+from striate.report.series import called
 from striate.report.series import plain as drawing
 from striate.runs.load import preprocess_of
 from striate.stress import chance, in_time
@@ -108,7 +108,7 @@ def stress(
         verdict=_words(run, own, other),
         seconds=time.monotonic() - started,
         examples=_examples(reader, keys, chosen),
-        noun=noun_of(preprocess),
+        noun=called(preprocess),
     )
 
 
@@ -170,7 +170,7 @@ def _robustness(
     preprocess = preprocess_of(run)
     reader = _reader(preprocess, found.pixels, rows, device)
     answers, targets = reader.answers(model, run.precision, run.recipe.tta), found.targets[rows]
-    noun = f"{noun_of(preprocess)}s"
+    noun = f"{called(preprocess)}s"
     measured = sweep(
         answers, reader, targets, chosen, keys=keys, side=side, batch=reader.batch, noun=noun, emit=emit
     )
@@ -197,7 +197,7 @@ def _chosen(only: Sequence[str], preprocess: Preprocess | Sequences) -> dict[str
     for name in only:
         if name in KNOWN and name not in known:
             raise RecipeError(
-                f"The distortion {name!r} is for pictures, and this run takes {noun_of(preprocess)}s.",
+                f"The distortion {name!r} is for pictures, and this run takes {called(preprocess)}s.",
                 f"Known are {', '.join(known)}.",
             )
         if name not in known:

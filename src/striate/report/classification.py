@@ -28,17 +28,15 @@ def confusion(story: Story, _sprite: Sprite) -> str:
         return ""
     counts = np.array(scores.confusion)
     labels = [s.label for s in scores.per_class]
-    pairs = _pairs(counts, labels)
+    pairs = _pairs(counts, labels, story.noun)
     if len(labels) > DRAWN:
         note = f"With {len(labels):,} classes the matrix would fill the page; "
         return f'{pairs}<p class="note">{note}<code>striate evaluate --json</code> prints it whole.</p>'
-    lead = (
-        "A row is what a picture shows, a column what the network says. The colour is the share of the row."
-    )
+    lead = f"A row is what a {story.noun} is, a column what the network says. Colour: share of the row."
     return f'<p class="note">{lead}</p><div class="beside">{_matrix(counts, labels)}<div>{pairs}</div></div>'
 
 
-def _pairs(counts: NDArray[Any], labels: list[str]) -> str:
+def _pairs(counts: NDArray[Any], labels: list[str], noun: str) -> str:
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]
@@ -50,7 +48,7 @@ def _pairs(counts: NDArray[Any], labels: list[str]) -> str:
         if wrong[i, j]
     )
     return (
-        f'<h3>Most frequent</h3><ol class="pairs">{items}</ol>' if items else "<p>Every picture is right.</p>"
+        f'<h3>Most frequent</h3><ol class="pairs">{items}</ol>' if items else f"<p>Every {noun} is right.</p>"
     )
 
 
@@ -84,11 +82,11 @@ def classes(story: Story, _sprite: Sprite) -> str:
         f"macro F1 {percent(scores.macro_f1)}."
     )
     if any(not s.n for s in scores.per_class):
-        lead += " A class without pictures here has no recall and no F1; the averages leave it out."
+        lead += f" A class without {story.noun}s here has no recall and no F1; the averages leave it out."
     caption = "From hardest to easiest, with 95\xa0% intervals." + (
         f" The {left:,} easiest are left out." if left > 0 else ""
     )
-    head = ("Class", "Pictures", "F1", "", "Precision", "Recall")
+    head = ("Class", f"{story.noun.capitalize()}s", "F1", "", "Precision", "Recall")
     return f"<p>{lead}</p>{table(head, map(_row, ranked[:ROWS]), caption=caption, css='names classes')}"
 
 
@@ -132,14 +130,14 @@ def calibration(story: Story, _sprite: Sprite) -> str:
         for b in scores.bins
         if b["n"]
     ]
-    head = ("Confidence", "Pictures", "Mean confidence", "Accuracy")
+    head = ("Confidence", f"{story.noun.capitalize()}s", "Mean confidence", "Accuracy")
     bins = table(head, rows, caption="Bins of equal width; empty ones are left out")
     return (
         f'<div class="two"><div><p>The network is {figures.leaning(scores)}: confidence and accuracy '
         f"differ by <b>{percent(scores.calibration_error)}</b> on average (expected calibration error, "
         f"{len(scores.bins)} bins).</p>"
-        '<p class="note">A dot on the dashed line: of the pictures it was, say, 80\xa0% sure of, 80\xa0% '
-        "were right. Below the line it promises too much. Larger dots hold more pictures.</p>"
+        f'<p class="note">A dot on the dashed line: of the {story.noun}s it was, say, 80\xa0% sure of, '
+        f"80\xa0% were right. Below the line it promises too much. Larger dots hold more {story.noun}s.</p>"
         f"<details><summary>The bins as a table</summary>{bins}</details></div>"
         f"<figure>{figures.calibration(scores)}</figure></div>"
     )

@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from striate.report.markup import noun_of
 from striate.training.metrics import Classified, Measured, Rebuilt, Stepped
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ class Story:
     def headline(self) -> Scores | None:
         """Give the scores of that split."""
         return next(iter(self.scores.values()), None)
+
+    @property
+    def noun(self) -> str:
+        """Say what one of the run's data is called."""
+        return noun_of(self.run)
 
     def chosen_by_validation(self) -> str:
         """Say what the validation pictures decided, or nothing; such a figure is no test."""

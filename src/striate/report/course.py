@@ -85,8 +85,8 @@ def regression(story: Story, _sprite: Sprite) -> str:
         return values
     predicted, true = np.asarray(story.predicted, float), np.asarray(story.true, float)
     off = f"mean absolute error {number(scores.mae)}"
-    alt = f"Predicted against true for {plural(len(true), 'picture')}: {off}."
-    lead = "A dot is a picture. On the dashed line the prediction is exact."
+    alt = f"Predicted against true for {plural(len(true), story.noun)}: {off}."
+    lead = f"A dot is a {story.noun}. On the dashed line the prediction is exact."
     return (
         f'<div class="two"><div><p>{lead}</p>{values}</div>'
         f"<figure>{figures.scatter(predicted, true, alt)}</figure></div>"

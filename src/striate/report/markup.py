@@ -76,6 +76,16 @@ def plural(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+def noun_of(info: Mapping[str, Any]) -> str:
+    """Say what one of a run's data is called; info: what run.json holds.
+
+    >>> noun_of({"data": {"noun": "recordings"}}), noun_of({})
+    ('recording', 'picture')
+    """
+    data = info.get("data")
+    return str(data.get("noun", "pictures") if isinstance(data, dict) else "pictures").removesuffix("s")
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str, css: str = "names") -> str:
     """Lay out cells that are HTML already; the first of a row is its header. A wide table scrolls."""
     top = "".join(f'<th scope="col">{cell}</th>' for cell in head)

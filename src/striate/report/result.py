@@ -23,7 +23,7 @@ def result(story: Story) -> str:
         low, high = (_figure(scores, bound) for bound in scores.interval)
         body = (
             f'<div class="hero"><div><p class="figure">{_figure(scores, value)}</p>'
-            f'<p class="what">{name} on {_scored(scores, split)}</p>'
+            f'<p class="what">{name} on {_scored(scores, split, story.noun)}</p>'
             f'<p class="interval">95\xa0% interval: {low} to {high}</p></div>{_bars(story, scores)}</div>'
             f'<div class="words">{_in_words(story, scores)}{_about_the_split(story, split)}</div>'
         )
@@ -34,19 +34,19 @@ def _figure(scores: Scores, value: float) -> str:
     return percent(value) if isinstance(scores, Classified) else number(value)
 
 
-def _scored(scores: Scores, split: str) -> str:
+def _scored(scores: Scores, split: str, noun: str) -> str:
     if isinstance(scores, Stepped):
         return f"{plural(scores.n, f'{SPLITS[split]} sequence')} of {plural(scores.steps, 'step')} together"
-    return plural(scores.n, f"{SPLITS[split]} picture")
+    return plural(scores.n, f"{SPLITS[split]} {noun}")
 
 
 def _no_result(story: Story) -> str:
     loss = ((story.history[-1] if story.history else {}).get("train") or {}).get("loss")
     seen = f" The training loss ended at {number(loss)}: no sign of how it does on others." if loss else ""
     return (
-        '<p class="what">No picture was held out, so this run has no honest figure of its own.</p>'
+        f'<p class="what">No {story.noun} was held out, so this run has no honest figure of its own.</p>'
         f"<p>It was trained on everything, and the last epoch was kept.{seen} "
-        "<code>striate evaluate</code> measures it on pictures that it has not seen.</p>"
+        f"<code>striate evaluate</code> measures it on {story.noun}s that it has not seen.</p>"
     )
 
 
@@ -71,7 +71,7 @@ def _bars(story: Story, scores: Scores) -> str:
 
 
 def _in_words(story: Story, scores: Scores) -> str:
-    said = _said(scores)
+    said = _said(scores, story.noun)
     answers = _compared(story, scores)[::-1]
     verb = {Classified: "gets", Stepped: "reaches"}.get(type(scores), "is off by")
     listed = [f"{text(name, 60)} {verb} {_figure(scores, value)}" for name, value in answers]
@@ -84,35 +84,35 @@ def _in_words(story: Story, scores: Scores) -> str:
     return f"<p>{said}</p>"
 
 
-def _said(scores: Scores) -> str:
+def _said(scores: Scores, noun: str) -> str:
     match scores:
         case Classified():
-            return _of_a_hundred(scores)
+            return _of_a_hundred(scores, noun)
         case Rebuilt():
             error, each = number(scores.error), number(scores.rmse)
             return f"A new sample comes back with a squared error of {error}; off by {each} a value (RMS)."
         case Measured():
-            return _off_by(scores)
+            return _off_by(scores, noun)
         case Stepped():
             return _foretells(scores)
     return ""
 
 
-def _of_a_hundred(scores: Classified) -> str:
+def _of_a_hundred(scores: Classified, noun: str) -> str:
     right = round(100 * scores.headline[1])
     if not scores.uneven:
-        return f"Of a hundred new pictures like these it gets about {right} right."
+        return f"Of a hundred new {noun}s like these it gets about {right} right."
     sizes = [s.n for s in scores.per_class if s.n]
     return (
-        f"Of a hundred pictures of a class it gets about {right} right, on average over the classes; "
-        f"of all pictures as they come, {percent(scores.accuracy)}. "
-        f"Classes are uneven here ({min(sizes):,} to {max(sizes):,} pictures), so each counts the same."
+        f"Of a hundred {noun}s of a class it gets about {right} right, on average over the classes; "
+        f"of all {noun}s as they come, {percent(scores.accuracy)}. "
+        f"Classes are uneven here ({min(sizes):,} to {max(sizes):,} {noun}s), so each counts the same."
     )
 
 
-def _off_by(scores: Measured) -> str:
+def _off_by(scores: Measured, noun: str) -> str:
     explained = "" if scores.r2 is None else f" It explains {percent(max(0.0, scores.r2))} of the variance."
-    return f"For a new picture like these it is off by about {number(scores.mae)} on average.{explained}"
+    return f"For a new {noun} like these it is off by about {number(scores.mae)} on average.{explained}"
 
 
 def _foretells(scores: Stepped) -> str:
@@ -133,10 +133,10 @@ def _about_the_split(story: Story, split: str) -> str:
     chose = story.chosen_by_validation()
     if chose:
         return (
-            f'<p class="warn">These validation pictures chose {chose}, so the figure flatters the network a '
-            "little. Only pictures that chose nothing make a test, and this run had none.</p>"
+            f'<p class="warn">These validation {story.noun}s chose {chose}, so the figure flatters the '
+            f"network a little. Only {story.noun}s that chose nothing make a test, and this run had none.</p>"
         )
-    return '<p class="warn">This run had no test split; its validation pictures chose nothing.</p>'
+    return f'<p class="warn">This run had no test split; its validation {story.noun}s chose nothing.</p>'
 
 
 def _strip(story: Story) -> str:
@@ -147,7 +147,7 @@ def _strip(story: Story) -> str:
             "Model": run.get("model"),
             "Parameters": parameters,
             "Classes": len(run.get("classes") or ()) or None,
-            "Training pictures": splits.get("train"),
+            f"Training {story.noun}s": splits.get("train"),
             "Epochs": story.history[-1].get("epoch") if story.history else None,
             "Time": duration(seconds) if seconds else None,
         }

@@ -25,10 +25,11 @@ def section(story: Story, _sprite: Sprite) -> str:
         return ""
     measured = story.stress.measured
     drawn = "".join(panel(curve, measured, None, "") for curve in measured.curves.values())
+    hidden, more = ("covered", ", under 27 distortions") if story.noun == "picture" else ("hidden", "")
     run = text(name_of(str(story.run.get("run") or "RUN")))
     return (
-        f"<p>The held-out pictures moved, or partly covered: {plural(measured.clean.n, 'picture')} here; "
-        f"<code>striate stress {run} --html stress.html</code> measures more, under 27 distortions.</p>"
+        f"<p>The held-out {story.noun}s moved, or partly {hidden}: {plural(measured.clean.n, story.noun)} "
+        f"here; <code>striate stress {run} --html stress.html</code> measures more{more}.</p>"
         f'{legend(None)}<div class="panels">{drawn}</div>'
     )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MISTAKES, SAMPLES, VARIANTS = 24, 5, 5  # pictures shown
 CLASSES, FILES = 100, 30  # rows shown
+EXAMPLES = {"sound": "recording.wav", "symbols": "sequences.txt", "series": "series.csv"}  # of a file
 
 
 def mistakes(story: Story, sprite: Sprite) -> str:
@@ -41,13 +42,13 @@ def augmentation(story: Story, sprite: Sprite) -> str:
     """Show training pictures before and after augmentation."""
     if not story.augmented:
         return ""
-    rows = "".join(_row(before, after, sprite) for before, after in story.augmented[:SAMPLES])
-    lead = "Left, a picture as it is; right, as the network sees it, drawn anew every epoch."
-    return f"<p>{lead}</p>{scroll(rows, 'Augmented pictures')}"
+    rows = "".join(_row(before, after, sprite, story.noun) for before, after in story.augmented[:SAMPLES])
+    lead = f"Left, a {story.noun} as it is; right, as the network sees it, drawn anew every epoch."
+    return f"<p>{lead}</p>{scroll(rows, f'Augmented {story.noun}s')}"
 
 
-def _row(before: Shown, after: list[Shown], sprite: Sprite) -> str:
-    name = before.caption or "training picture"
+def _row(before: Shown, after: list[Shown], sprite: Sprite, noun: str) -> str:
+    name = before.caption or f"training {noun}"
     variants = "".join(sprite.thumb(shown, f"{name}, augmented") for shown in after[:VARIANTS])
     arrow = '<span class="arrow" aria-hidden="true">→</span>'
     return f'<div class="after">{sprite.thumb(before, f"{name}, as it is")}{arrow}{variants}</div>'
@@ -66,7 +67,9 @@ def data(story: Story, _sprite: Sprite) -> str:
         for entry in duplicates[:FILES]
     ]
     clean = (
-        "" if unreadable or duplicates else "<p>Every file could be read, and no picture occurs twice.</p>"
+        ""
+        if unreadable or duplicates
+        else f"<p>Every file could be read, and no {story.noun} occurs twice.</p>"
     )
     sizes = {
         f"{what}, pixels": f"{low:,} to {high:,}, median {middle:,}"
@@ -76,12 +79,12 @@ def data(story: Story, _sprite: Sprite) -> str:
     return (
         (f'<ul class="warn">{warnings}</ul>' if warnings else "")
         + clean
-        + _counts(check.get("classes") or {})
+        + _counts(check.get("classes") or {}, story.noun)
         + _listed(
             f"{plural(len(unreadable), 'unreadable file')}, left out", ("File", "Reason"), broken, unreadable
         )
         + _listed(
-            plural(len(duplicates), "group") + " of equal or nearly equal pictures",
+            plural(len(duplicates), "group") + f" of equal or nearly equal {story.noun}s",
             ("Files", "How equal"),
             twins,
             duplicates,
@@ -90,7 +93,7 @@ def data(story: Story, _sprite: Sprite) -> str:
     )
 
 
-def _counts(counts: dict[str, dict[str, int]]) -> str:
+def _counts(counts: dict[str, dict[str, int]], noun: str) -> str:
     if not counts:
         return ""
     splits = [split for split in SPLITS if any(row.get(split) for row in counts.values())]
@@ -100,10 +103,10 @@ def _counts(counts: dict[str, dict[str, int]]) -> str:
         for name, row in list(counts.items())[:CLASSES]
     ]
     head = ("Class", *(SPLITS[split].capitalize() for split in splits))
-    inner = table(head, rows, caption=f"Pictures per class and split. {_first(CLASSES, counts)}")
+    inner = table(head, rows, caption=f"{noun.capitalize()}s per class and split. {_first(CLASSES, counts)}")
     if len(rows) <= 12:
         return inner
-    return f"<details><summary>Pictures of the {len(counts):,} classes</summary>{inner}</details>"
+    return f"<details><summary>{noun.capitalize()}s of the {len(counts):,} classes</summary>{inner}</details>"
 
 
 def _listed(title: str, head: Sequence[str], rows: list[list[str]], everything: Sequence[Any]) -> str:
@@ -150,12 +153,13 @@ def usage(story: Story, _sprite: Sprite) -> str:
     """Say how to use the network, in commands that can be copied."""
     run = str(story.run.get("run") or "RUN")
     name = shlex.quote(run)
+    file = EXAMPLES.get(str((story.run.get("data") or {}).get("modality")), "picture.jpg")
     shell = (
-        f"striate predict {name} picture.jpg\n"
+        f"striate predict {name} {file}\n"
         f"striate predict {name} folder/ --csv answers.csv\n"
         f"striate evaluate {name} DATA"
     )
-    python = f'import striate\n\nrun = striate.load({run!r})\nrun.predict(["picture.jpg"])'
+    python = f"import striate\n\nrun = striate.load({run!r})\nrun.predict([{file!r}])"
     return (
         "<p>Give it files as they are: the run's own preprocessing is applied.</p>"
         f"<pre>{text(shell, 4000)}</pre><p>The same from Python:</p><pre>{text(python, 4000)}</pre>"

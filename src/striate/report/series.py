@@ -36,7 +36,7 @@ class Along(NamedTuple):
     about: Sequences
 
 
-def noun_of(preprocess: Preprocess | Sequences) -> str:
+def called(preprocess: Preprocess | Sequences) -> str:
     """Say what one of the data is called."""
     return NOUNS[getattr(preprocess, "modality", "pictures")].removesuffix("s")
 

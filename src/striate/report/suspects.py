@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate import files
 from striate.report.layout import laid_out
-from striate.report.markup import number, percent, plural, table, text
+from striate.report.markup import noun_of, number, percent, plural, table, text
 from striate.report.sprite import Sprite
 from striate.training.metrics import Classified
 
@@ -70,7 +70,8 @@ def _result(told: Doubts) -> str:
     name, value = scores.headline
     figure = percent if isinstance(scores, Classified) else number
     low, high = map(figure, scores.interval)
-    many = plural(scores.n, "picture")
+    noun = noun_of(told.info)
+    many = plural(scores.n, noun)
     why = "A label is a suspect where the network contradicts it as surely as it usually agrees."
     if not isinstance(scores, Classified):
         why = "A number is a suspect where the network is off by far more than it usually is."
@@ -79,8 +80,8 @@ def _result(told: Doubts) -> str:
         f'<p class="figure">{count:,}</p>'
         f'<p class="what">{"label" if count == 1 else "labels"} of {many} to look at</p>'
         f'<p class="interval">{figure(value)} {name} out of fold, 95\xa0% interval {low} to {high}</p>'
-        f'<div class="words"><p>Each picture was answered by a network that was not trained on it. {why} '
-        "Such a label is wrong, or its picture is hard. Nothing was changed: only a person who looks can "
+        f'<div class="words"><p>Each {noun} was answered by a network that was not trained on it. {why} '
+        f"Such a label is wrong, or its {noun} is hard. Nothing was changed: only a person who looks can "
         f"tell.</p>{_weak(told)}</div></section>"
     )
 
@@ -123,4 +124,6 @@ def _folds(told: Doubts) -> str:
     names = list(told.runs[0][1])
     heads = [text(name.replace("_", " ")) for name in names]
     rows = [[text(run), *(number(figures[name]) for name in names)] for run, figures in told.runs]
-    return table(("Fold", *heads), rows, caption="Each network on the pictures it was not trained on")
+    return table(
+        ("Fold", *heads), rows, caption=f"Each network on the {noun_of(told.info)}s it was not trained on"
+    )

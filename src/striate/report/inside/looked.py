@@ -8,7 +8,7 @@ from striate.report.heat import about_grey, coloured, image, over, scale_of
 from striate.report.inside import along
 from striate.report.inside.methods import METHODS
 from striate.report.markup import percent, plural, text
-from striate.report.series import Along, noun_of
+from striate.report.series import Along, called
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +150,7 @@ def _tiles(told: Maps) -> str:
 def _near(told: Looked) -> str:
     if not told.near:
         return ""
-    noun = noun_of(told.picture.about) if isinstance(told.picture, Along) else "picture"
+    noun = called(told.picture.about) if isinstance(told.picture, Along) else "picture"
     lead = f"Nearest to it of {plural(told.seen, f'training {noun}')}, by the angle between the features."
     return f'<h3>What it is like</h3><p class="note">{lead}</p>{row(told.near)}'
 
