@@ -89,5 +89,7 @@ def _drawn(layer: nn.Conv1d) -> nn.Conv1d:
 
 
 def _normed(layer: nn.Conv1d) -> nn.Module:
-    normed: nn.Module = weight_norm(_drawn(layer))
+    # From torch's own first weights. The authors' code draws N(0, 0.01) here too, but into a weight that its
+    # weight norm computes anew before it is used; drawn in earnest, JSB is learnt far more slowly.
+    normed: nn.Module = weight_norm(layer)
     return normed
