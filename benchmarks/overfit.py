@@ -43,7 +43,8 @@ def main() -> None:
     torch.set_num_threads(1)  # on maps of a few pixels threads mostly wait for each other
     x, y = pictures(arguments.archive)
     print("| network | input | first weights | rate | steps | seconds |\n|---|---|---|---|---|---|")
-    for name in arguments.names or MODELS:
+    classifiers = [name for name, known in MODELS.items() if len(known.input) == 3 and known.classes]
+    for name in arguments.names or classifiers:
         channels, side = MODELS[name].input[0], arguments.side or smallest_side(name)
         small = F.interpolate(x.mean(1, keepdim=True) if channels == 1 else x, (side, side), mode="bilinear")
         for init, rate in ATTEMPTS:

@@ -210,30 +210,35 @@ def the_noise_is_filtered_out(case: Case) -> None:
     assert off < (anew - clean).square().mean() / 2
 
 
-@later("003-rnn-same-cell", needs="recurrent networks in striate.models: issue 8")
+@shows("003-rnn-same-cell")
 def one_cell_for_all_steps(case: Case) -> None:
-    network = builder("rnn")(channels=5)
+    network: Any = builder("rnn")(channels=5)
     assert len({inspected(network, 5, steps).totals.parameters for steps in (7, 11)}) == 1
+    x, memory = torch.randn(2, 5, 7), ()
+    for step in x.unbind(dim=2):
+        answer, memory = network.step(step, memory)
+    torch.testing.assert_close(answer, network(x))
 
 
-@later("003-rnn-two-cells", "003-deep-rnn", needs="recurrent networks in striate.models: issue 8")
+@shows("003-rnn-two-cells", "003-deep-rnn")
 def parameters_of_recurrent_cells(case: Case) -> None:
     setting, right = next(item for item in case.recomputed.items() if "h=128" in item[0])
-    *layers, width, hidden = map(int, numbers(setting))
+    *layers, channels, width = map(int, numbers(setting))
     for cell, count in right.items():
-        network = builder(cell.lower())(channels=width, hidden=hidden, layers=(*layers, 1)[0])
-        rows = inspected(network, width, 10).layers
+        network = builder(cell.lower())(channels=channels, widths=(width,) * (*layers, 1)[0])
+        rows = inspected(network, channels, 10).layers
         assert sum(row.parameters for row in rows if cell in row.kind) == count
 
 
-@later("003-tcn-one-sided", needs="the temporal convolutional network in striate.models: issue 8")
+@shows("003-tcn-one-sided")
 def no_look_ahead(case: Case) -> None:
     kernel, levels = 3, 2
-    network = builder("tcn")(channels=3, kernel=kernel, levels=levels).eval()
+    network = builder("tcn")(channels=3, kernel=kernel, levels=levels, every=True).eval()
     x = torch.randn(1, 3, 40)
     changed = x.clone()
     changed[..., 25:] += 1
     assert torch.equal(network(x)[..., :25], network(changed)[..., :25])
+    assert not torch.equal(network(x)[..., 25:], network(changed)[..., 25:])
     field = inspected(network, 3, 40).layers[-1].receptive_field
     assert field is not None
     assert field.size == (1 + 2 * (kernel - 1) * (2**levels - 1),)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from striate.errors import ModelError
 from striate.runs.recipe import Recipe
@@ -90,6 +92,14 @@ def test_variance_of_first_weights(init: str, std: float) -> None:
     again = nn.Linear(400, 300)
     initialise(again, init, seed=1)
     assert torch.equal(model.weight, again.weight)
+
+
+def test_first_weights_reach_through_weight_norm() -> None:
+    plain = nn.Conv1d(40, 30, 5)
+    normed: Any = weight_norm(nn.Conv1d(40, 30, 5))
+    for layer in (normed, plain):
+        initialise(layer, "normal:0.3", seed=1)
+    torch.testing.assert_close(normed.weight, plain.weight)
 
 
 def test_default_init_leaves_the_model_alone() -> None:

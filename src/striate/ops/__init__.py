@@ -1,6 +1,6 @@
 """The operator spelled out in plain tensor arithmetic: to learn from, and the reference that tests trust."""
 
-from striate.ops import kernels
+from striate.ops import kernels, recurrent, sequence
 from striate.ops.activation import relu, sigmoid, softmax, tanh
 from striate.ops.conv import (
     convolve,
@@ -29,7 +29,9 @@ __all__ = [
     "locally_connected",
     "max_pool",
     "output_size",
+    "recurrent",
     "relu",
+    "sequence",
     "sigmoid",
     "softmax",
     "tanh",

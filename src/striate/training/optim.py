@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import parametrize
 
 from striate.errors import ModelError
 from striate.training.muon import Muon
@@ -98,7 +99,10 @@ def initialise(model: nn.Module, init: str, seed: int) -> None:
     }
     for module in model.modules():
         if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
-            draw[name](module.weight)
+            if parametrize.is_parametrized(module, "weight"):  # weight norm: what was computed is not kept
+                module.weight = draw[name](module.weight.detach().clone())
+            else:
+                draw[name](module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
