@@ -246,7 +246,7 @@ def test_a_model_that_does_not_fit_says_so(shades: Path, tmp_path: Path) -> None
     def raises() -> nn.Module:
         return nn.Conv2d(9, 9, 3)
 
-    with pytest.raises(ModelError, match=r"returned \(2, 7\) for 2 pictures; \(2, 2\) is needed"):
+    with pytest.raises(ModelError, match=r"returned \(2, 7\) for 2 inputs; \(2, 2\) is needed"):
         striate.train(shades, model=wrong, out=tmp_path / "run")
     with pytest.raises(ModelError, match="it takes 9 channels"):
         striate.train(shades, model=raises, out=tmp_path / "run")

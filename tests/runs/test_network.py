@@ -66,7 +66,7 @@ def test_a_module_is_read_itself_and_copied_to_be_changed(code: Path) -> None:
 def test_a_builder_gets_what_it_asks_for(code: Path) -> None:
     built = find("found_networks:built", (5, 9, 9), classes=7, trust=False).shapes()
     assert built(torch.empty(1, 5, 9, 9, device="meta")).shape == (1, 7)
-    nothing = {"classes": None, "channels": None, "size": None, "small": False}
+    nothing = {"classes": None, "channels": None, "size": None, "small": False, "every": False}
     assert Network("mlp", "mlp", (784,)).wanted == nothing
     assert striate.inspect("mlp", (784,)).layers[0].input == (784,)
 

@@ -36,7 +36,9 @@ def test_model_and_size_follow_the_pictures(facts: Facts, model: str, size: int,
     assert (recipe.model, recipe.size, recipe.fit) == (model, size, fit)
 
 
-NOT_CHOSEN = {"minutes", "steps", "val", "test", "group", "folds", "fold", "weights", "freeze"}  # fmt: skip
+OF_DATA = {"val", "test", "group", "folds", "fold", "label_pattern"}
+OF_OTHERS = {"length", "rate", "loss"}  # of sequences, and of reconstructions
+NOT_CHOSEN = {"minutes", "steps", "weights", "freeze"} | OF_DATA | OF_OTHERS
 
 
 @pytest.mark.parametrize("facts", [DIGITS, CIFAR, PHOTOS, MICROSCOPE])
