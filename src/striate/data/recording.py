@@ -108,7 +108,11 @@ def _raw_blocks(
     if size is None:
         raise Unreadable("a stream must be WAV with PCM or float samples")
     file.seek(0)
-    other = sound.needs_soundfile(start).SoundFile(file)
+    soundfile = sound.needs_soundfile(start)
+    try:
+        other = soundfile.SoundFile(file)
+    except RuntimeError as error:  # soundfile's own errors are such
+        raise Unreadable("it is no sound file that can be read") from error
     blocks = (sound.mono(block) for block in other.blocks(BLOCK, dtype="float32", always_2d=True))
     return other.samplerate, other.frames, _finite(blocks, name)
 
