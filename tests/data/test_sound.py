@@ -143,12 +143,12 @@ def test_what_cannot_be_read_rightly_is_not_read(data: bytes, reason: str) -> No
         read(data)
 
 
-def test_no_numbers_are_found_when_the_samples_are_read() -> None:
-    with pytest.raises(Unreadable, match="no numbers"):
-        read(FLOATS)
+def test_no_numbers_are_found_before_and_when_the_samples_are_read() -> None:
     huge = riff(form(codec=3, bits=64), chunk(b"data", struct.pack("<d", 1e300)))
-    with pytest.raises(Unreadable, match="no numbers"):
-        read(huge)
+    for data in (FLOATS, huge):
+        for reader in (sound.header, read):
+            with pytest.raises(Unreadable, match="no numbers"):
+                reader(data)
 
 
 @settings(max_examples=200)
@@ -159,10 +159,7 @@ def test_damaged_bytes_never_raise_anything_else(junk: bytes, at: int) -> None:
             header = sound.header(data)
         except Unreadable:
             continue
-        try:
-            assert len(read(data)) == header.width
-        except Unreadable as error:
-            assert "numbers" in error.reason  # noqa: PT017 - either is right
+        assert len(read(data)) == header.width
 
 
 @pytest.mark.parametrize(

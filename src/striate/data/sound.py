@@ -63,8 +63,7 @@ def decode(data: bytes, preprocess: Sequences) -> NDArray[Any]:
     Returns: (n, 1) int16, or float32 with full scale 1.   Raises Unreadable, for NaN and infinity too.
     """
     rate, samples = _samples(data)
-    if samples.dtype == np.float32 and not np.isfinite(samples).all():
-        raise Unreadable("holds samples that are no numbers (NaN or infinite)")
+    _check_numbers(samples)
     return to_depth(resampled(mono(samples), rate, preprocess.rate), preprocess.dtype)[:, None]
 
 
@@ -138,10 +137,12 @@ def _described(data: bytes) -> tuple[Wav, str, str]:
     """Give header, dtype and depth in words."""
     if wav.holds(data):
         try:
-            found, _ = wav.parse(data)
+            found, raw = wav.parse(data)
         except wav.OtherCodec:
             pass
         else:
+            if found.floating:
+                _check_numbers(found.samples(raw))
             return found, found.dtype, f"{found.bits} bits" + (" float" if found.floating else "")
     with _opened_byneeds_soundfile(data) as file:
         if not file.frames:
@@ -164,6 +165,11 @@ def _samples(data: bytes) -> tuple[int, NDArray[Any]]:
         if len(samples) < file.frames:
             raise Unreadable(f"cut off: {len(samples):,} of {file.frames:,} samples are there")
         return file.samplerate, samples
+
+
+def _check_numbers(samples: NDArray[Any]) -> None:
+    if samples.dtype == np.float32 and not np.isfinite(samples).all():
+        raise Unreadable("holds samples that are no numbers (NaN or infinite)")
 
 
 @contextmanager

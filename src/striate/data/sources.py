@@ -87,6 +87,11 @@ def open_source(
     """
     from striate.data import catalogue, manifest, opening, pattern
 
+    if test_rule is not None and label_pattern is None:
+        raise RecipeError(
+            f"--test {test_rule!r} compares what names say, and no --label-pattern says how to read them.",
+            "Add --label-pattern '{label}_{n}.wav', or give a share such as --test 0.2.",
+        )
     path = Path(os.path.expanduser(data))  # noqa: PTH111 - Path.expanduser raises for an unknown user
     columns: tuple[str, ...] = ()
     column = None
@@ -103,11 +108,6 @@ def open_source(
         raise _nothing_there(data, path, catalogue.NAMES)
     if label_pattern is not None:
         source = pattern.labelled(source, label_pattern, task=task, group=group, test=test_rule)
-    elif test_rule is not None:
-        raise RecipeError(
-            f"--test {test_rule!r} compares what names say, and no --label-pattern says how to read them.",
-            "Add --label-pattern '{label}_{n}.wav', or give a share such as --test 0.2.",
-        )
     elif group is not None and column is None:
         source = replace(source, samples=_grouped(source.samples, group, columns))
     if task in UNLABELLED:
