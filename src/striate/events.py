@@ -90,6 +90,7 @@ class Step(Event):
     accuracy: float | None
     images_per_second: float
     seconds_left: float
+    noun: str = "images"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,11 @@ from striate import events
 from striate.data.pictures import targets_of
 from striate.data.sources import open_source
 from striate.data.store import build, survey
+from striate.data.symbols import FASTA, TEXT
 from striate.errors import DataError, RunError
 from striate.runs.load import preprocess_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from striate.data.sources import Source
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from striate.events import Emit
     from striate.runs.folder import Run
     from striate.runs.recipe import Recipe
+
+TABLES = {".csv", ".tsv", ".npz", ".mat"} | FASTA | TEXT  # whose labels no name of a file can give
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def labelled(
     source = open_source(
         str(data),
         task=info["task"],
-        label_pattern=recipe.label_pattern,
+        label_pattern=None if Path(data).suffix.lower() in TABLES else recipe.label_pattern,
         offline=offline,
         learn=False,
         emit=emit,
@@ -144,7 +146,8 @@ def _decoded(
     rows = np.arange(len(names)) if wanted is None else parts.get(wanted, np.zeros(0, np.int64))
     if not len(rows):
         raise DataError(
-            f"{source.name} has no readable pictures in the split {wanted!r}.", "Name another with --split."
+            f"{source.name} has no readable {source.noun} in the split {wanted!r}.",
+            "Name another with --split.",
         )
     return Labelled(
         source.name, store.pixels, targets_of(source, store, run.classes), names, rows, wanted, parts

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from striate.events import Emit
     from striate.runs.folder import Run
     from striate.runs.predict import Prediction
-    from striate.training.metrics import Classified, Measured
+    from striate.training.task import Scores
 
 
 def evaluate(
@@ -33,8 +33,8 @@ def evaluate(
     split: str | None = None,
     offline: bool = False,
     emit: Emit = events.ignore,
-) -> Classified | Measured:
-    """Score a run on other pictures, prepared as its own were; classes are matched by name.
+) -> Scores:
+    """Score a run on other pictures or sequences, prepared as its own were; classes are matched by name.
 
     split: which part of the data; by default its test split where it has one, else everything.
     Raises DataError for a class that the run does not know.

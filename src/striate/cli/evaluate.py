@@ -1,4 +1,4 @@
-"""``striate evaluate``: how good a run is on labelled pictures."""
+"""``striate evaluate``: how good a run is on other data of its kind."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from striate.cli import show
 from striate.cli.flags import Json, Offline, Trust
+from striate.report.markup import noun_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from striate.training.metrics import Classified, Measured
+    from striate.training.task import Scores
 
 
 def evaluate(
@@ -25,7 +26,7 @@ def evaluate(
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Measure a run on labelled pictures.
+    """Measure a run on labelled pictures or sequences; one that learnt without labels, without.
 
     Parameters
     ----------
@@ -43,27 +44,37 @@ def evaluate(
     with show.stream() as emit:
         opened = api.load(run, trust=trust)
         scores = api.evaluate(opened, data, split=split, offline=offline, emit=emit)
-    print(jsonlib.dumps(scores.json()) if json else "\n".join(lines(scores)))
+    print(jsonlib.dumps(scores.json()) if json else "\n".join(lines(scores, noun_of(opened.info))))
 
 
-def lines(scores: Classified | Measured) -> list[str]:
-    """Lay out the scores: each number with its 95 % interval, then a row a class."""
-    from striate.training.metrics import Classified
+def lines(scores: Scores, noun: str = "picture") -> list[str]:
+    """Lay out the scores: each number with its 95 % interval, then a row a class. noun: of one."""
+    from striate.training.metrics import Measured, Rebuilt, Stepped
 
-    if not isinstance(scores, Classified):
+    first = f"{scores.n} {noun}s; in brackets the 95 % interval"
+    if isinstance(scores, (Rebuilt, Stepped)):
+        name, value = scores.headline
+        more = {key: kept for key, kept in scores.summary().items() if kept != value}
+        steps = f", {scores.steps:,} steps together" if isinstance(scores, Stepped) else ""
         return [
-            f"{scores.n} pictures; in brackets the 95 % interval",
+            first.replace(";", f"{steps};"),
+            f"{name}  {_number(value)}  ({_between(scores.interval)})",
+            *(f"{key.upper() if key == 'rmse' else key}  {_number(kept)}" for key, kept in more.items()),
+        ]
+    if isinstance(scores, Measured):
+        return [
+            first,
             f"mean absolute error      {_number(scores.mae)}  ({_between(scores.mae_interval)})",
             f"root mean squared error  {_number(scores.rmse)}  ({_between(scores.rmse_interval)})",
             f"R²                       {_number(scores.r2)}",
         ]
-    rows: list[tuple[object, ...]] = [("class", "pictures", "precision", "recall", "F1")]
+    rows: list[tuple[object, ...]] = [("class", f"{noun}s", "precision", "recall", "F1")]
     rows += [
         (one.label, one.n, *map(_share, (one.precision, one.recall, one.f1))) for one in scores.per_class
     ]
     accuracy, balanced = scores.accuracy_interval, scores.balanced_accuracy_interval
     return [
-        f"{scores.n} pictures; in brackets the 95 % interval",
+        first,
         f"accuracy           {_share(scores.accuracy)}  ({_between(accuracy, _share)})",
         f"balanced accuracy  {_share(scores.balanced_accuracy)}  ({_between(balanced, _share)})",
         "",

@@ -42,21 +42,21 @@ def explain(
 ) -> None:
     """Look inside a run: why it answers as it does, and what it has learned.
 
-    Writes a page: with pictures about the answers to them, without about the network itself. A picture that
-    cannot be read is named on stderr and the others are explained.
+    Writes a page: with pictures or sequences about the answers to them, without about the network itself. A
+    file that cannot be read is named on stderr and the others are explained.
 
     Parameters
     ----------
     run
         The run folder.
     images
-        Pictures, or folders of pictures; without any, the network itself is looked into.
+        What ``striate predict`` takes; without any, the network itself is looked into.
     html
         The page; by default explain.html here, or in the folder of --out.
     out
         Write the page's pictures into this folder, too, as PNG files.
     data
-        Labelled pictures for patches, neighbours and health, whatever striate train takes; by default the
+        Labelled data for patches, neighbours and health, whatever striate train takes; by default the
         run's own.
     layer
         Look at this layer; by default at the first and the last convolution.

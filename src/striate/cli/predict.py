@@ -1,4 +1,4 @@
-"""``striate predict``: what a finished run says about pictures."""
+"""``striate predict``: what a finished run says about pictures or sequences."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def predict(
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Predict pictures with a run.
+    """Predict pictures or sequences with a run.
 
     A file that cannot be read is named on stderr and the others are predicted; the exit code is 2 only
     when none could be read.
@@ -37,7 +37,7 @@ def predict(
     run
         The run folder.
     files
-        Pictures, or folders of pictures.
+        Pictures, or folders of pictures; of a run of sequences sound files, FASTA, text, CSV, npz or mat.
     csv
         Write the predictions to this CSV file as well.
     json

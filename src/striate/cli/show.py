@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from striate.events import Emit
 
 SECONDS_BETWEEN_LINES = 10.0  # of progress into a pipe
-SPLITS = {"train": "on the training pictures", "val": "on validation", "test": "on the test pictures"}
+SPLITS = {"train": "on the training {}s", "val": "on validation", "test": "on the test {}s"}
 METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
+    "nll": "NLL",
+    "squared_error": "squared error",
+    "mse": "MSE",
     "loss": "loss",
     "mae": "MAE",
     "rmse": "RMSE",
@@ -170,7 +173,9 @@ def detail(event: Step | Working) -> str:
     parts = [f"loss {event.loss:.3f}"]
     if event.accuracy is not None:
         parts.append(f"accuracy {event.accuracy:.1%}")
-    return "  ".join([*parts, f"{event.images_per_second:.0f} images/s", f"{clock(event.seconds_left)} left"])
+    return "  ".join(
+        [*parts, f"{event.images_per_second:.0f} {event.noun}/s", f"{clock(event.seconds_left)} left"]
+    )
 
 
 def metrics(values: Mapping[str, Any]) -> str:

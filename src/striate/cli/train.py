@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from striate.cli import profiled, show
 from striate.cli.flags import Json, Offline, Trust, settings, whole
 from striate.errors import RecipeError
+from striate.report.markup import noun_of
 
 if TYPE_CHECKING:
     from striate.api.several import Several
@@ -111,7 +112,8 @@ def summary(run: Run) -> list[str]:
     split = next((name for name in ("test", "val", "train") if name in run.metrics), None)
     lines = []
     if split:
-        lines = [f"{run.info['model']}, {show.SPLITS[split]}: {show.metrics(run.metrics[split])}"]
+        measured_on = show.SPLITS[split].format(noun_of(run.info))
+        lines = [f"{run.info['model']}, {measured_on}: {show.metrics(run.metrics[split])}"]
     return [
         *lines,
         f"report     {run.path / 'report.html'}",

@@ -10,6 +10,7 @@ import numpy as np
 
 from striate.data import sound
 from striate.data.decode import Unreadable
+from striate.data.folders import PICTURES
 from striate.data.listing import any_hidden
 from striate.data.sequence import decode
 from striate.data.sources import NOUNS, open_source
@@ -93,7 +94,9 @@ def _pieces(paths: Sequence[Any], modality: str) -> Iterator[tuple[str, Any]]:
 
 
 def _held(path: Path, modality: str) -> Iterator[tuple[str, Any]]:
-    """Give every sequence of a file."""
+    """Give every sequence of a file. Raises DataError for one of another kind."""
+    if path.suffix.lower() in PICTURES | sound.ENDINGS:
+        raise DataError(f"{path} holds no {modality}, which this run takes.", f"Give {KINDS[modality]}.")
     source = open_source(str(path), task="reconstruction", learn=False)
     if source.modality != modality:
         raise DataError(

@@ -20,6 +20,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from striate.data.batches import Batch, Batches, ahead
+from striate.data.sources import NOUNS
 from striate.errors import Diverged, Interrupted
 from striate.events import Emit, Epoch, Step
 from striate.runs import weights
@@ -274,9 +275,10 @@ def _progress(job: Job, state: State, per_epoch: int, elapsed: float, budget: Bu
     seen = max(1, state.seen)
     metric = state.hits / seen if job.task.metric == "accuracy" else None
     pictures = state.step * min(job.recipe.batch or 1, len(job.split["train"]))
-    return Step(
-        state.step, state.steps, epoch, epochs, state.loss / seen, metric, pictures / max(elapsed, 1e-9), left
-    )
+    speed = pictures / max(elapsed, 1e-9)
+    modality = getattr(job.preprocess, "modality", "")
+    noun = NOUNS[modality] if modality else "images"
+    return Step(state.step, state.steps, epoch, epochs, state.loss / seen, metric, speed, left, noun)
 
 
 def _diverged(job: Job, step: int, path: Any) -> Diverged:
