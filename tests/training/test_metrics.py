@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from striate.errors import Diverged
+from striate.errors import DataError, Diverged
 from striate.training.metrics import Classified, classified, measured, rebuilt, stepped, wilson
 
 
@@ -264,7 +264,7 @@ def test_a_broken_step_is_refused_and_an_empty_split_is_our_bug() -> None:
     ones = np.ones((2, 1, 2))
     with pytest.raises(Diverged, match="1 of 2 sequences"):
         stepped(np.array([[[1.0, 1.0]], [[np.nan, 1.0]]]), ones, "binary")
-    with pytest.raises(ValueError, match="one at least"):
+    with pytest.raises(DataError, match="each of the 2 sequences to score has one step"):
         stepped(ones, ones * np.nan, "values")
     with pytest.raises(ValueError, match="same is needed"):
         stepped(ones[:0], ones[:0], "values")

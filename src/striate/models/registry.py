@@ -338,7 +338,8 @@ def _stem(name: str, builder: Builder, *, small: bool) -> dict[str, bool]:
 
 def _steps(name: str, builder: Builder, *, every: bool) -> dict[str, bool]:
     if every and "every" not in inspect.signature(builder).parameters:
-        able = [known for known in MODELS if "every" in inspect.signature(MODELS[known].builder).parameters]
+        steps = [known for known in MODELS if "every" in inspect.signature(MODELS[known].builder).parameters]
+        able = [known for known in steps if not known.startswith("bi")]  # which read from the end, too
         raise ModelError(
             f"{name} answers once a sequence, and the next step is asked at each.",
             f"Take one of {', '.join(able)}, or a function that takes every=True.",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.errors import Diverged
+from striate.errors import DataError, Diverged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -271,9 +271,9 @@ def stepped(answers: NDArray[Any], truths: NDArray[Any], kind: str) -> Stepped:
     """Score what was said at each step against what came.
 
     answers: (N, C, L) probabilities ("binary": of each channel being on; "symbols": of each letter, summing
-    to 1), or numbers ("values").   truths: (N, C, L), NaN at steps that nothing follows; N >= 1, and one step
-    at least.   kind: see :class:`Stepped`.   A probability counts as no nearer to 0 or 1 than 6e-8, where
-    float32 ends.   Raises Diverged where an answer that is scored is not a number.
+    to 1), or numbers ("values").   truths: (N, C, L), NaN at steps that nothing follows; N >= 1.
+    kind: see :class:`Stepped`.   A probability counts as no nearer to 0 or 1 than 6e-8, where float32 ends.
+    Raises Diverged where an answer that is scored is no number, DataError where no step is followed by one.
 
     >>> scores = stepped(np.array([[[0.5, 0.5, 0.9]]]), np.array([[[1.0, 0.0, np.nan]]]), "binary")
     >>> scores.steps, round(scores.loss, 4)
@@ -289,7 +289,10 @@ def stepped(answers: NDArray[Any], truths: NDArray[Any], kind: str) -> Stepped:
     _refuse_broken(losses, "sequences")
     total = int(steps.sum())
     if not total:
-        raise ValueError("no step is followed by another; one at least is needed")
+        raise DataError(
+            f"Nothing is to be foretold: each of the {len(answers):,} sequences to score has one step.",
+            "Give longer ones, or more of them.",
+        )
     mean = float(losses.sum()) / total
     return Stepped(kind, len(answers), total, mean, _around_ratio(mean, losses, steps))
 

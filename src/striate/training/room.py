@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from striate.training.task import Task
 
 ENOUGH = 2**16  # steps that tell what a step takes
+SECONDS = 2  # of sound: more than the least that any network of ours takes
 LARGE = 2**24  # values in a batch, below which memory is not what fails
 
 
@@ -49,7 +50,7 @@ def _needed(name: str, task: Task, plan: Sequences, batch: int) -> int | None:
     from striate.runs.load import offered, own
     from striate.summary.inspect import inspect
 
-    short = dataclasses.replace(plan, length=min(plan.length, ENOUGH))
+    short = dataclasses.replace(plan, length=min(plan.length, max(ENOUGH, SECONDS * plan.rate)))
     try:
         with torch.device("meta"):
             model = own(name, classes=task.outputs, every=task.every, **offered(short))  # type: ignore[arg-type]

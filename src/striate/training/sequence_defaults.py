@@ -41,6 +41,10 @@ def choose(recipe: Recipe, source: Source, plan: Sequences) -> tuple[Recipe, lis
     for what only pictures have.
     """
     _refuse_settings_of_pictures(recipe, source.noun)
+    if recipe.rate is not None and plan.modality != "sound":
+        raise RecipeError(
+            f"--rate {recipe.rate}: that is for sounds, and these are {source.noun}.", "Leave --rate away."
+        )
     found: dict[str, Any] = {}
     choices: list[Choice] = []
 
