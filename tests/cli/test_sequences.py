@@ -90,6 +90,14 @@ def test_a_flat_folder_of_words_is_counted_and_split(
     ]
 
 
+def test_what_is_cut_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = words(tmp_path / "d")
+    assert main(["data", str(root), *PATTERN, "--length", "0.2"]) == 0
+    assert "12 recordings are longer than 0.2 s and are cut; see --length" in capsys.readouterr().out
+    assert main(["data", str(root), *PATTERN, "--length", "0.22"]) == 0
+    assert "are cut" not in capsys.readouterr().out
+
+
 def test_broken_recordings_are_left_out_and_listed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from striate.data.sequence import Sequences
 from striate.data.sources import NOUNS
 from striate.errors import DataError
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from striate.data.decode import Header
+    from striate.data.preprocess import Preprocess
     from striate.data.sources import Source
     from striate.data.store import Store, Survey
 
@@ -66,10 +70,12 @@ def check(
     exact: Sequence[Sequence[int]],
     near: Sequence[Sequence[int]],
     split: dict[str, NDArray[np.int64]],
+    preprocess: Preprocess | Sequences | None = None,
 ) -> Check:
     """Look over a decoded and divided data set.
 
-    exact, near, split: rows of ``store``.   Raises DataError where fewer than two classes have pictures.
+    exact, near, split: rows of ``store``.   preprocess: what it was decoded to; of sequences it tells which
+    were cut.   Raises DataError where fewer than two classes have pictures.
     """
     side = {int(row): name for name, rows in split.items() for row in rows}
     names = [source.samples[i].name for i in store.rows]
@@ -95,6 +101,7 @@ def check(
         imbalance=round(imbalance, 2),
         warnings=[
             *_about_files(source, store, modes),
+            *_about_length(kept, preprocess, source.noun),
             *_about_classes(classes, imbalance, source.noun),
             *_about_sides(split, source.noun),
             *_leaks(groups, side, source.noun),
@@ -138,6 +145,19 @@ def _about_files(source: Source, store: Store, modes: Counter[str]) -> list[str]
     if shallow:
         warnings.append(f"{_counted(shallow, source.noun)} of 16 bits {_are(shallow)} read at 8 bits")
     return warnings
+
+
+def _about_length(
+    kept: list[Header | None], preprocess: Preprocess | Sequences | None, noun: str
+) -> list[str]:
+    if not isinstance(preprocess, Sequences):
+        return []
+    rate = preprocess.rate
+    steps = [h.width if not rate else math.ceil(h.width * rate / h.rate) for h in kept if h is not None]
+    cut = sum(count > preprocess.length for count in steps)
+    limit = f"{preprocess.length / rate:.3g} s" if rate else f"{preprocess.length:,} steps"
+    are = _are(cut)
+    return [f"{_counted(cut, noun)} {are} longer than {limit} and {are} cut; see --length"] if cut else []
 
 
 def _about_classes(classes: dict[str, dict[str, int]], imbalance: float, noun: str) -> list[str]:

@@ -77,7 +77,8 @@ def prepare(
         parts = splitting.split(targets, given, groups, val=val, test=test, seed=seed)
     else:
         parts = splitting.fold_split(targets, given, groups, folds=folds, fold=fold, val=val, seed=seed)
-    return Pictures(source, survey, store, targets, parts, check(source, survey, store, exact, near, parts))
+    found = check(source, survey, store, exact, near, parts, preprocess)
+    return Pictures(source, survey, store, targets, parts, found)
 
 
 def targets_of(source: Source, store: Store, classes: tuple[str, ...]) -> NDArray[Any]:

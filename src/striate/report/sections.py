@@ -72,7 +72,7 @@ def data(story: Story, _sprite: Sprite) -> str:
         else f"<p>Every file could be read, and no {story.noun} occurs twice.</p>"
     )
     sizes = {
-        f"{what}, pixels": f"{low:,} to {high:,}, median {middle:,}"
+        what + (", pixels" if what in {"width", "height"} else ""): f"{low:,} to {high:,}, median {middle:,}"
         for what, (low, middle, high) in (check.get("sizes") or {}).items()
     }
     about = sizes | {"kinds of file": check.get("modes")} | (story.run.get("data") or {})
