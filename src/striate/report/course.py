@@ -19,6 +19,7 @@ TITLES = {
     "mae": "Mean absolute error",
     "loss": "Loss",
     "accuracy": "Accuracy",
+    "squared_error": "Squared error",
     "nll": "Negative log-likelihood a step",
     "mse": "Mean squared error a step",
 }

@@ -160,6 +160,15 @@ def usage(story: Story, _sprite: Sprite) -> str:
         f"striate evaluate {name} DATA"
     )
     python = f"import striate\n\nrun = striate.load({run!r})\nrun.predict([{file!r}])"
+    if story.run.get("task") == "reconstruction":
+        shell = (
+            f"striate encode {name} folder/ --out codes.npz --html codes.html\n"
+            f"striate reconstruct {name} folder/ --html reconstruct.html\n"
+            f"striate evaluate {name} DATA"
+        )
+        python = (
+            f'import striate\n\nrun = striate.load({run!r})\ncodes = striate.encode(run, "folder/").codes'
+        )
     return (
         "<p>Give it files as they are: the run's own preprocessing is applied.</p>"
         f"<pre>{text(shell, 4000)}</pre><p>The same from Python:</p><pre>{text(python, 4000)}</pre>"
