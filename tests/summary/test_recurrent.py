@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import striate
+from striate.errors import ModelError
 from striate.ops import sequence
 from striate.summary import recurrent
 
@@ -74,6 +75,20 @@ def test_states_come_out_and_work_does_not_grow_with_the_steps(monkeypatch: pyte
     monkeypatch.setitem(recurrent.WORK, "lstm", counted)
     assert striate.inspect(net, (4000, 8)).layers[0].multiply_adds == 4000 * 2 * 4 * 6 * (8 + 6 + 12 + 6)
     assert calls == [4000] * 4 * 2  # layers and ways; an evaluation and a training step
+
+
+@pytest.mark.parametrize("name", ["gru", "tcn"])
+def test_a_picture_is_refused_in_the_networks_own_words(name: str) -> None:
+    with pytest.raises(ModelError, match=r"given 1x28x28: .*is \(N, C, L\)") as refused:
+        striate.inspect(name, (1, 28, 28))
+    assert "channels first, time last" in refused.value.hint
+
+
+def test_a_recurrent_layer_sees_everything_before_where_it_walks_in_time() -> None:
+    fields = [row.receptive_field for row in striate.inspect("lstm", (3, 50)).layers if row.kind == "LSTM"]
+    assert [field.size for field in fields if field] == [(50,)]
+    words = Does(lambda net, x: net.layer(x)[0], layer=nn.LSTM(8, 6, batch_first=True))
+    assert [row.receptive_field for row in striate.inspect(words, (7, 8)).layers] == [None]
 
 
 def test_what_is_picked_by_length_may_be_anywhere() -> None:

@@ -56,18 +56,21 @@ class Recurrent(nn.Module):
         self.output = nn.Linear(ways * widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (N, channels, L), give (N, classes), or (N, classes, L) with ``every``."""
-        if self.back is not None:
-            return self._both_ways(x, self.back)
-        h = x
-        for layer in self.onward:
-            h = _read(layer, h)
-        if self.every:
-            return self.output(h.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
-        return self.output(sequence.last_step(h, sequence.lengths(x)))  # type: ignore[no-any-return]
+        """Take (N, channels, L), give (N, classes), or (N, classes, L) with ``every``.
 
-    def _both_ways(self, x: Tensor, others: nn.ModuleList) -> Tensor:
-        n, ends = sequence.lengths(x), x
+        Raises ModelError for other shapes.
+        """
+        n = sequence.lengths(x)
+        if self.back is not None:
+            return self._both_ways(x, n, self.back)
+        for layer in self.onward:
+            x = _read(layer, x)
+        if self.every:
+            return self.output(x.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
+        return self.output(sequence.last_step(x, n))  # type: ignore[no-any-return]
+
+    def _both_ways(self, x: Tensor, n: Tensor, others: nn.ModuleList) -> Tensor:
+        ends = x
         for layer, other in zip(self.onward, others, strict=True):
             onward, back = _read(layer, x), _read(other, sequence.backwards(x, n))
             ends = torch.cat([onward, back], dim=1)

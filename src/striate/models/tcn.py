@@ -54,11 +54,15 @@ class TemporalConvolutional(nn.Module):
         self.output = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (N, channels, L), give (N, classes), or (N, classes, L) with ``every``."""
+        """Take (N, channels, L), give (N, classes), or (N, classes, L) with ``every``.
+
+        Raises ModelError for other shapes.
+        """
+        n = sequence.lengths(x)
         y: Tensor = self.blocks(x)
         if self.every:
             return self.output(y.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
-        return self.output(sequence.last_step(y, sequence.lengths(x)))  # type: ignore[no-any-return]
+        return self.output(sequence.last_step(y, n))  # type: ignore[no-any-return]
 
 
 def tcn(

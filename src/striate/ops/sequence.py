@@ -46,8 +46,8 @@ def lengths(x: Tensor) -> Tensor:
     """
     if x.dim() != 3 or x.shape[2] < 1:
         raise ModelError(
-            f"A batch of sequences is (N, C, L) with L at least 1. Received: {tuple(x.shape)}",
-            "One sequence is x[None]; pictures (N, C, H, W) are no sequences.",
+            f"a batch of sequences is (N, C, L), L at least 1. Received: {tuple(x.shape)}",
+            "Give sequences: channels first, time last; pictures are (N, C, H, W).",
         )
     places = torch.arange(1, x.shape[2] + 1, device=x.device)
     return (places * (x != 0).any(dim=1)).amax(dim=1).clamp(min=1)

@@ -97,6 +97,8 @@ def explain(
     where += f", given {said}" if said else ""
     about = f"(input {by(shape)})"
     current = trace.rows.current
+    if isinstance(error, ModelError):  # it says what is wrong, and what would work
+        return ModelError(f"{where}: {error.message}", error.hint)
     if _needs_values(error, text):
         kind = current.kind if current is not None else "it"
         return ModelError(

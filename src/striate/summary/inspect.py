@@ -212,7 +212,7 @@ def _train(model: nn.Module, x: torch.Tensor, optimizer: str) -> tuple[dict[str,
 def _layers(traced: Traced, batch: int, saved: dict[str, int], places: int) -> tuple[Layer, ...]:
     position = {id(line): i for i, line in enumerate(traced.lines)}
     counted: dict[int, str] = {}
-    pictured = places > 1 or any(line.window is not None for line in traced.lines)
+    pictured = places > 1 or any(line.window is not None or _walks(line) for line in traced.lines)
     layers = []
     for line in traced.lines:
         new = [parameter for parameter in line.parameters if id(parameter) not in counted]
@@ -241,6 +241,15 @@ def _layers(traced: Traced, batch: int, saved: dict[str, int], places: int) -> t
             )
         )
     return tuple(layers)
+
+
+def _walks(line: Line) -> bool:
+    """Tell whether a recurrent layer's steps are the places of the input, and not its features."""
+    if not isinstance(line.own, nn.RNNBase):
+        return False
+    steps = -2 if line.own.batch_first else -3
+    read = [source.sees for source in line.sources if source is not None and isinstance(source.sees, tuple)]
+    return any(axis.dim == steps for seen in read for axis in seen)
 
 
 def _inputs(line: Line, position: dict[int, int]) -> tuple[int, ...]:
