@@ -136,7 +136,7 @@ def test_sounds_and_single_steps_have_no_next_step() -> None:
     with pytest.raises(RecipeError, match="the data are sound"):
         tasks.unlabelled(recipe, Sequences(modality="sound", channels=1, length=9, rate=8000))
     with pytest.raises(RecipeError, match="one step each"):
-        tasks.unlabelled(recipe, Sequences(modality="series", channels=1, length=1))
+        tasks.untrained("next-step", (), Sequences(modality="series", channels=1, length=1))
 
 
 class Centred(nn.Module):

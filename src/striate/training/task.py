@@ -207,11 +207,6 @@ def unlabelled(recipe: Recipe, preprocess: Prepared) -> Task:
                 f"--task next-step is for series and letters, and the data are {what}.",
                 "For codes without labels there is --task reconstruction.",
             )
-        if preprocess.length < 2:
-            raise RecipeError(
-                "--task next-step: the sequences have one step each, and nothing follows it.",
-                "Give longer sequences, or --length 2 or more.",
-            )
         kind = "symbols" if preprocess.modality == "symbols" else "binary" if preprocess.binary else "values"
         return NextStep(kind, preprocess.channels)
     if isinstance(preprocess, Sequences) and preprocess.modality == "symbols":
@@ -229,9 +224,14 @@ def unlabelled(recipe: Recipe, preprocess: Prepared) -> Task:
 
 
 def untrained(task: str, classes: tuple[str, ...], preprocess: Prepared | None = None) -> Task:
-    """Make a task for trying a network out, before there are targets."""
+    """Make a task for trying a network out, before there are targets. Raises RecipeError."""
     if task == "next-step":
         assert preprocess is not None
+        if isinstance(preprocess, Sequences) and preprocess.length < 2:
+            raise RecipeError(
+                "--task next-step: the sequences have one step each, and nothing follows it.",
+                "Give longer sequences, or --length 2 or more.",
+            )
         return NextStep("values", preprocess.channels)
     if task == "reconstruction":
         return Reconstruction()
