@@ -13,6 +13,7 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from striate.errors import ModelError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-GAIN = 4.0  # a sigmoid is four times as flat as tanh where it is steepest
 MAPS = (32, 64, 128)  # of the convolutional encoder, at a half, a quarter and an eighth of the side
 
 
@@ -48,8 +48,8 @@ def autoencoder(
     """Build a dense autoencoder; its last width is the code's, the decoder mirrors the encoder.
 
     Takes and gives (N, channels, size, size), or (N, channels, length).   nonlinearity: of the hidden layers;
-    None is linear throughout.   The code is linear. Weights are first drawn as Glorot and Bengio 2010 do, for
-    sigmoids over four times the range, without which little reaches the code; for ReLU as He et al. 2015 do.
+    None is linear throughout.   The code is linear. First weights are those of Glorot and Bengio 2010, for
+    sigmoids so scaled and shifted that the network is one of tanh; for ReLU those of He et al. 2015.
 
     >>> sum(p.numel() for p in autoencoder().parameters())
     2837314
@@ -95,18 +95,30 @@ def autoencoder_conv(channels: int = 3, size: int = 64, widths: tuple[int, ...] 
 def _stacked(sizes: tuple[int, ...], nonlinearity: Callable[[], nn.Module] | None) -> list[nn.Module]:
     """Chain dense layers with a nonlinearity between each two and none at the end."""
     layers: list[nn.Module] = []
-    for before, after in pairwise(sizes):
-        layers.append(_started(nn.Linear(before, after), nonlinearity))
+    for number, (before, after) in enumerate(pairwise(sizes), 1):
+        layer = nn.Linear(before, after)
+        _start(layer, nonlinearity, reads=number > 1, feeds=number < len(sizes) - 1)
+        layers.append(layer)
         if nonlinearity is not None:
             layers.append(nonlinearity())
     return layers if nonlinearity is None else layers[:-1]
 
 
-def _started(layer: nn.Linear, nonlinearity: Callable[[], nn.Module] | None) -> nn.Linear:
-    """Draw a layer's weights anew: for ReLU by its inputs, else by both its sides; biases are 0."""
+def _start(
+    layer: nn.Linear, nonlinearity: Callable[[], nn.Module] | None, *, reads: bool, feeds: bool
+) -> None:
+    """Draw a layer's weights anew: for ReLU by its inputs, else by both its sides.
+
+    A sigmoid is tanh at half its input, halved, and a half higher. So a layer that feeds one is drawn twice
+    as wide, one that reads one again, and takes the half away.
+    """
+    nn.init.zeros_(layer.bias)
     if nonlinearity is nn.ReLU:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    elif nonlinearity is nn.Sigmoid:
+        nn.init.xavier_uniform_(layer.weight, 2.0 ** (reads + feeds))
+        if reads:
+            with torch.no_grad():
+                layer.bias.copy_(-layer.weight.sum(1) / 2)
     else:
-        nn.init.xavier_uniform_(layer.weight, GAIN if nonlinearity is nn.Sigmoid else 1.0)
-    nn.init.zeros_(layer.bias)
-    return layer
+        nn.init.xavier_uniform_(layer.weight)
