@@ -71,7 +71,7 @@ class Peaks:
         ]
         self._judged = end
         drop = max(0, end - self.apart - self._first)
-        self._kept, self._first = x[:, drop:], self._first + drop
+        self._kept, self._first = x[:, drop:].clone(), self._first + drop
         return found
 
 
