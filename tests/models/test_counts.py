@@ -223,8 +223,8 @@ WORKED_OUT: dict[str, tuple[int, int]] = {
         2 * 32 + 5 * 32 * 64 + 3 * 3 * 64**2 + 4 * 2 * 64 + 650,
         98 * (200 * 202 + 101 * 32) + 94 * 5 * 32 * 64 + (46 + 42 + 38) * 3 * 64**2 + 640,
     ),
-    # 64 motifs of 9 letters on 73 places, pooled to 18; 32 units, 2 classes.
-    "dna": (64 * 37 + 64 * 18 * 32 + 32 + 66, 73 * 64 * 36 + 64 * 18 * 32 + 64),
+    # 64 motifs of 9 letters on 73 places; 64 of 5 of these on 20; pooled to 10; 32 units, 2 classes.
+    "dna": (64 * 37 + 64 * 321 + 64 * 10 * 32 + 32 + 66, 73 * 64 * 36 + 20 * 64 * 320 + 64 * 10 * 32 + 64),
     # Weights, and a bias a unit of the code and of the output.
     "autoencoder_linear": (2 * 784 * 30 + 30 + 784, 2 * 784 * 30),
     # 3x3 kernels down to 8x8, a code of 128, 4x4 kernels back up; each side's places.

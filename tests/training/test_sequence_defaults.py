@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from striate.data.sequence import Sequences
 from striate.data.sources import Sample, Source
@@ -26,6 +28,29 @@ def test_every_setting_has_a_value_but_those_of_speed_and_of_pictures() -> None:
     again, none = sequence_defaults.choose(recipe, SOURCE, PLAN)
     assert again == recipe
     assert not none
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "task", "model"),
+    [
+        ("ACGT", "classification", "dna"),
+        ("ACGT", "next-step", "tcn"),
+        ("abcdefgh", "classification", "tcn"),
+        ("abcdefgh", "next-step", "tcn"),
+    ],
+)
+def test_bases_are_searched_for_motifs_and_other_letters_are_not(
+    alphabet: str, task: Any, model: str
+) -> None:
+    plan = Sequences(modality="symbols", channels=len(alphabet), length=81, alphabet=alphabet, dtype="uint8")
+    recipe, _ = sequence_defaults.choose(Recipe(task=task), SOURCE, plan)
+    assert (recipe.model, recipe.augment) == (model, "off")
+
+
+def test_sounds_are_made_louder_and_softer_where_classes_are_learnt() -> None:
+    assert sequence_defaults.choose(Recipe(), SOURCE, PLAN)[0].augment == "gain=10"
+    assert sequence_defaults.choose(Recipe(augment="off"), SOURCE, PLAN)[0].augment == "off"
+    assert sequence_defaults.choose(Recipe(task="reconstruction"), SOURCE, PLAN)[0].augment == "off"
 
 
 def test_every_chosen_network_is_there() -> None:

@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 # The network for each kind of sequence and of goal; "" stands for any other goal.
 NETWORKS: dict[tuple[str, str], tuple[str, str]] = {
     ("sound", ""): ("tdnn", "sounds: a spectrum inside, then convolutions in time"),
-    ("symbols", ""): ("dna", "letters: each kernel of the first layer is a motif"),
+    ("bases", ""): ("dna", "letters: each kernel of the first layer is a motif"),
+    ("bases", "next-step"): ("tcn", "letters, the next from those before"),
+    ("symbols", ""): ("tcn", "letters: convolutions that look back"),
     ("symbols", "next-step"): ("tcn", "letters, the next from those before"),
     ("series", ""): ("tcn", "series: convolutions that look back"),
     ("series", "next-step"): ("tcn", "series, the next step from those before"),
 }
+REBUILDS = ("autoencoder_relu", "a code of all steps at once")
 # What trains each network well: optimiser, peak rate, decay, batch, smoothing, clip.
 GOOD: dict[str, dict[str, Any]] = {}
+# What is varied in training where nothing else is asked for: as a list, and why.
+AUGMENT = {"sound": ("gain=10", "recordings are as loud as their microphone is near")}
 GOOD_FOR_OTHERS = {
     "optimizer": "adamw",
     "lr": 2e-3,
@@ -58,7 +63,9 @@ def choose(recipe: Recipe, source: Source, plan: Sequences) -> tuple[Recipe, lis
         return value
 
     count = max(1, sum(sample.split in {None, "train"} for sample in source.samples))
-    usual = NETWORKS.get((plan.modality, recipe.task)) or NETWORKS[plan.modality, ""]
+    kind = "bases" if plan.alphabet == "ACGT" else plan.modality
+    rebuilds = recipe.task == "reconstruction"
+    usual = REBUILDS if rebuilds else NETWORKS.get((kind, recipe.task)) or NETWORKS[kind, ""]
     model = pick("model", *usual)
     pick("stem", "standard")
     good = GOOD.get(model.split("-")[0], GOOD_FOR_OTHERS)
@@ -75,7 +82,7 @@ def choose(recipe: Recipe, source: Source, plan: Sequences) -> tuple[Recipe, lis
     if recipe.steps is None and recipe.minutes is None:
         epochs = min(60, max(15, round(60_000 / count)))
         pick("epochs", epochs, f"{count:,} {source.noun}; --minutes sets a time instead")
-    pick("augment", "off")
+    pick("augment", *AUGMENT.get(plan.modality if recipe.task == "classification" else "", ("off", "")))
     if recipe.task == "reconstruction":
         pick("loss", "squared")
     if plan.modality == "sound":
