@@ -1,4 +1,4 @@
-"""The newcomer's page shows what really comes out."""
+"""The newcomer's pages show what really comes out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import doctest
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "operator.md"
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-def test_every_example_of_the_page_prints_what_it_shows() -> None:
-    blocks = re.findall(r"```pycon\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    examples = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, PAGE.name, str(PAGE), 0)
+@pytest.mark.parametrize(("name", "least"), [("operator", 20), ("recurrence", 18)])
+def test_every_example_of_the_page_prints_what_it_shows(name: str, least: int) -> None:
+    page = DOCS / f"{name}.md"
+    blocks = re.findall(r"```pycon\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    examples = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), 0)
     told: list[str] = []
     doctest.DocTestRunner().run(examples, out=told.append)
-    assert len(examples.examples) > 20
+    assert len(examples.examples) > least
     assert not told, "".join(told)
