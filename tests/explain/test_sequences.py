@@ -141,3 +141,11 @@ def test_what_does_not_apply_to_a_recurrent_network_says_so() -> None:
         with pytest.raises(ModelError, match="No ReLU was found"):
             method(model, x)
     assert explain.look(model, x).layers[0].units == 8
+
+
+def test_the_padding_has_no_part_in_how_alike_maps_are() -> None:
+    model, x = network("conv"), sequences((5, 5, 5))
+    found = explain.sanity(model, x, lambda net, given: explain.saliency(net, given, TARGETS))
+    longer = torch.cat([x, torch.zeros(3, 2, 200)], 2)
+    again = explain.sanity(model, longer, lambda net, given: explain.saliency(net, given, TARGETS))
+    assert again.correlation == pytest.approx(found.correlation, abs=0.02)

@@ -17,6 +17,7 @@ from striate.data.batches import plain
 from striate.data.sequence import Sequences
 from striate.errors import ModelError
 from striate.explain.layers import layers, named
+from striate.ops.sequence import lengths
 from striate.report.contents import Shown
 from striate.report.gather import pictured, raw, small, visible
 from striate.report.inside import Filters, Made, Maps, Mistake, Network, Points, Unit
@@ -206,7 +207,10 @@ def feature_maps(model: nn.Module, x: Tensor, layer: str | None) -> list[Maps]:
         if one.has_places:
             maps, order = explain.feature_maps(model, x, name)
             units = order[0, :count].tolist()
-            found.append(Maps(name, one.kind, units, maps[0, units].numpy(), maps.shape[1]))
+            shown = maps[0, units]
+            if x.dim() == 3:  # what is behind a sequence is nothing to look at
+                shown = shown[:, : math.ceil(int(lengths(x)) * shown.shape[1] / x.shape[2])]
+            found.append(Maps(name, one.kind, units, shown.numpy(), maps.shape[1]))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,10 @@ from torch import Tensor
 from striate import taps
 from striate.errors import ModelError
 from striate.explain.layers import is_leaf, still
+from striate.ops.sequence import lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import nn
 
@@ -48,14 +50,14 @@ class Sanity:
         >>> Sanity(0.04, 0.3, (("conv2", 0.02), ("conv1", 0.04))).badge
         'moves when the weights are randomised: rank correlation 0.04'
         >>> Sanity(0.3, 0.2, (("conv2", 0.9), ("conv1", 0.3))).badge
-        'HARDLY MOVES when conv2 to the end are randomised: rank correlation 0.90; shows the picture'
+        'HARDLY MOVES when conv2 to the end are randomised: rank correlation 0.90; shows the input'
         """
         layer, most = max(self.by_depth, key=lambda found: found[1])
         if self.moves:
             return f"moves when the weights are randomised: rank correlation {most:.2f}"
         return (
             f"HARDLY MOVES when {layer} to the end are randomised: rank correlation {most:.2f};"
-            " shows the picture"
+            " shows the input"
         )
 
 
@@ -70,16 +72,18 @@ def sanity(
     x: (N, C, H, W) or (N, C, L). Small maps agree by chance: give several pictures, their mean counts.
     method: gives maps (N, ...) for a network and x. Let it ask for fixed classes: a network with random
     weights answers with others.
+    The padding behind a sequence is not compared: there every map is as good as empty.
     Returns: :class:`Sanity`; it takes the method three times. The network is left as it was.
     Source: Adebayo et al. 2018, sections 3.1 and 4.
     """
+    ends = [n / x.shape[2] for n in lengths(x).tolist()] if x.dim() == 3 else None
     before = method(model, x)
     owners = weighted(model, x)
     half = owners[len(owners) // 2 :]
     upper, every = (method(randomised(model, names, seed), x) for names in (half, None))
-    whole = alike(before, every)
-    by_depth = ((half[0], alike(before, upper)), (owners[0], whole))
-    return Sanity(whole, alike(before.abs(), every.abs()), by_depth)
+    whole = alike(before, every, ends)
+    by_depth = ((half[0], alike(before, upper, ends)), (owners[0], whole))
+    return Sanity(whole, alike(before.abs(), every.abs(), ends), by_depth)
 
 
 def weighted(model: nn.Module, x: Tensor) -> list[str]:
@@ -118,9 +122,10 @@ def randomised(model: nn.Module, names: list[str] | None, seed: int) -> nn.Modul
     return copied
 
 
-def alike(before: Tensor, after: Tensor) -> float:
+def alike(before: Tensor, after: Tensor, ends: Sequence[float] | None = None) -> float:
     """Give Spearman's rank correlation of two sets of maps (N, ...), the mean over N.
 
+    ends: the share of each map's last axis that counts; None is all of it.
     A constant map has no order: beside another constant one it counts as 1, beside any other as 0.
 
     >>> round(alike(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.1, 0.2, 9.0]])), 6)
@@ -129,8 +134,10 @@ def alike(before: Tensor, after: Tensor) -> float:
     from scipy.stats import rankdata
 
     found = []
-    for one, other in zip(before.flatten(1), after.flatten(1), strict=True):
-        a, b = (torch.from_numpy(rankdata(each.double().cpu())) for each in (one, other))
+    for one, other, end in zip(before, after, ends or [1.0] * len(before), strict=True):
+        kept = math.ceil(end * one.shape[-1] - 1e-9)
+        pair = (each[..., :kept].flatten().double().cpu() for each in (one, other))
+        a, b = (torch.from_numpy(rankdata(each)) for each in pair)
         a, b = a - a.mean(), b - b.mean()
         both = (a.norm() * b.norm()).item()
         found.append((a @ b).item() / both if both else float(a.norm() == b.norm()))

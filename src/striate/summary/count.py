@@ -180,7 +180,7 @@ RESAMPLING = _names(
 POINTWISE = _names(
     "relu gelu silu mish hardtanh hardswish hardsigmoid leaky_relu elu celu selu softplus threshold prelu "
     "rrelu _prelu_kernel rrelu_with_noise log_sigmoid_forward glu clamp masked_fill native_dropout "
-    "_fused_dropout"
+    "_fused_dropout floor_divide"
 )
 COPIES = _names("copy fill zero _to_copy clone masked_fill where")
 # Nothing is computed: values are made, moved or chosen.

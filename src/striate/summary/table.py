@@ -96,6 +96,11 @@ LEGEND = {
     "offset": "where the field of the first unit starts; below 0 is padding",
     "lost": "rows and columns of its input that no window reads",
 }
+IN_TIME = {
+    "sees": "receptive field, steps of the input sequence that one unit sees",
+    "stride": "steps of the input from what one unit sees to what the next one does",
+    "lost": "steps of its input that no window reads",
+}
 
 
 def text(inspected: Inspected, width: int | None = None) -> str:
@@ -171,7 +176,8 @@ def _cut(cell: str, size: int) -> str:
 def _legend(inspected: Inspected, columns: Sequence[Column]) -> str:
     """Explain the headings and marks that occur."""
     layers = inspected.layers
-    told = [f"{name}: {words}." for name, words in LEGEND.items() if name in {c.short for c in columns}]
+    headings = LEGEND | IN_TIME if len(inspected.input) == 2 else LEGEND
+    told = [f"{name}: {words}." for name, words in headings.items() if name in {c.short for c in columns}]
     if any(_from(i, layer) for i, layer in enumerate(layers)):
         told.append("←: the rows it reads, where that is not the row before.")
     if any(layer.shared_with for layer in layers):

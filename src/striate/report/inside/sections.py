@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from striate.report.heat import about_grey, over, scale_of
+from striate.report.heat import about_grey, over, picture_of, scale_of
 from striate.report.inside import along
 from striate.report.inside.health import health as well
 from striate.report.inside.looked import framed, row
@@ -66,8 +66,10 @@ def _in_time(told: Filters) -> str:
         )
         how = f"as a curve between {-limit:.3g} and {limit:.3g}"
     else:
+        css = "sharp tall" if channels > 2 * taps else "sharp"
         items = "".join(
-            framed(about_grey(one[None], limit), f"kernel {i} of {told.layer}", f"{i}")
+            f"<span>{picture_of(about_grey(one[None], limit), f'kernel {i} of {told.layer}', css)}"
+            f"<small>{i}</small></span>"
             for i, one in enumerate(told.kernels)
         )
         how = f"a channel a row, the first above; middle grey is 0, white {limit:.3g}, black {-limit:.3g}"
