@@ -50,6 +50,12 @@ def test_nothing_of_classes_is_on_the_page(word: str) -> None:
     assert word not in read(Stepped("symbols", 3, 9, 2.0, (1.0, 3.0)))
 
 
+def test_what_it_can_be_used_for_is_not_prediction() -> None:
+    words = read(Stepped("symbols", 3, 9, 2.0, (1.0, 3.0)))
+    assert "striate evaluate runs/tune DATA" in words
+    assert "predict" not in words
+
+
 def test_a_plain_answer_that_is_better_is_said() -> None:
     scores = Stepped("values", 3, 9, 2.0, (1.0, 3.0))
     assert "A plain answer does better" in read(scores, [Answer("The last values once more", {"mse": 1.0})])

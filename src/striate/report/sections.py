@@ -169,6 +169,9 @@ def usage(story: Story, _sprite: Sprite) -> str:
         python = (
             f'import striate\n\nrun = striate.load({run!r})\ncodes = striate.encode(run, "folder/").codes'
         )
+    if story.run.get("task") == "next-step":  # which predicts no class and no number
+        shell = f"striate evaluate {name} DATA\nstriate encode {name} DATA --out codes.npz"
+        python = f"import striate\n\nrun = striate.load({run!r})\nscores = striate.evaluate(run, 'DATA')"
     return (
         "<p>Give it files as they are: the run's own preprocessing is applied.</p>"
         f"<pre>{text(shell, 4000)}</pre><p>The same from Python:</p><pre>{text(python, 4000)}</pre>"
