@@ -11,6 +11,8 @@ import pytest
 from striate.cli.main import main
 
 if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable
     from pathlib import Path
 
 WORDS = ["--task", "next-step", "--batch", "8", "--lr", "0.02"]
@@ -54,6 +56,18 @@ def test_letters(names: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert again["interval"][0] < own["nll"] < always
     assert "negative log-likelihood" not in (names.parent / "run" / "report.html").read_text()
     assert "cross-entropy a letter" in (names.parent / "run" / "report.html").read_text()
+
+
+def test_a_terminal_offers_what_such_a_run_can_do(
+    names: Path, terminal: Callable[[str], io.StringIO]
+) -> None:
+    trained(names, "gru-4", "--epochs", "1")
+    screen = terminal("stdout")
+    assert main(["train", "--resume", str(names.parent / "run")]) == 0
+    lines = screen.getvalue().splitlines()
+    assert lines[0].startswith("gru-4, on the test sequences: NLL ")
+    assert [line.split()[0] for line in lines[1:]] == ["report", "encode", "evaluate"]
+    assert max(map(len, lines[:1])) <= 80
 
 
 def test_series_of_numbers(tmp_path: Path) -> None:

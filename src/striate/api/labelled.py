@@ -86,8 +86,8 @@ def labelled(
     seen = survey(source, emit)
     found = _decoded(run, source, seen, {s.name: s.split or "" for s in source.samples}, split, emit)
     if found.split is None and seen.fingerprint(source) == info["data"]["fingerprint"]:
-        told = "The run was trained on most of these pictures: the result is too good (split.csv says which)."
-        emit(events.Warned(told))
+        told = f"The run was trained on most of these {source.noun}: the result is too good"
+        emit(events.Warned(f"{told} (split.csv says which)."))
     return found
 
 

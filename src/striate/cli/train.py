@@ -114,10 +114,12 @@ def summary(run: Run) -> list[str]:
     if split:
         measured_on = show.SPLITS[split].format(noun_of(run.info))
         lines = [f"{run.info['model']}, {measured_on}: {show.metrics(run.metrics[split])}"]
+    predicts = run.info["task"] in {"classification", "regression"}
+    use, on = ("predict", "FILE") if predicts else ("encode", "DATA")
     return [
         *lines,
         f"report     {run.path / 'report.html'}",
-        f"predict    striate predict {run.path} FILE",
+        f"{use:10} striate {use} {run.path} {on}",
         f"evaluate   striate evaluate {run.path} DATA",
     ]
 
