@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from striate.data.sequence import Sequences
 from striate.data.sources import Sample, Source
 from striate.errors import RecipeError
