@@ -244,6 +244,7 @@ def test_large_pictures_come_back_smaller() -> None:
     ]
     sprite = Sprite([*flat, Shown(noise(5), "")])
     for shown in flat:
+        assert not isinstance(shown.picture, str)
         cut = cut_out(sprite, shown)
         assert np.abs(cut[4:-4, 4:-4].astype(int) - shown.picture[0, 0]).max() < 12
         assert cut.shape[0] / cut.shape[1] == pytest.approx(shown.picture.shape[0] / 300, abs=0.03)
