@@ -152,3 +152,11 @@ def test_numbers_are_stratified_by_quantiles() -> None:
 def test_nothing_to_train_on_is_an_error(targets: Any, given: Any, options: Any, says: str) -> None:
     with pytest.raises(DataError, match=says):
         divided(np.array(targets, int), given, **options)
+
+
+def test_copies_are_as_common_on_every_side() -> None:
+    groups = np.concatenate([np.repeat(np.arange(200), 3), np.arange(200, 1600)])  # 600 copies of 2,000
+    targets = np.random.default_rng(0).integers(0, 3, len(groups))
+    sides = split(targets, [None] * len(groups), groups, val=0.15, test=0.15, seed=0)
+    for rows in sides.values():
+        assert (groups[rows] < 200).mean() == pytest.approx(0.3, abs=0.06)

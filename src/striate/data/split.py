@@ -160,6 +160,9 @@ def _deal(
     rng = np.random.default_rng([seed, len(strata)])
     left = Counter(strata.tolist())
     missing = _wanted(left, shares, rng)
+    kept_back = left.copy()  # what train should get
+    for wanted in missing.values():
+        kept_back.subtract(wanted)
     room = {side: missing[side].total() for side in shares}
     dealt: dict[str, list[int]] = {side: [] for side in shares}
     kept = []
@@ -176,8 +179,12 @@ def _deal(
     for unit in _units(groups, rng):
         holds = Counter(strata[unit].tolist())
         best = max(shares, key=lambda side: (_gain(holds, missing[side]), room[side] / shares[side]))
-        if not deal(unit, holds, best, 1):
+        # Groups are dealt to train in its turn too: the other sides would be made of groups else.
+        owed = kept_back.total() / (1 - sum(shares.values())) >= room[best] / shares[best]
+        fills = _gain(holds, kept_back) == len(unit)
+        if (len(unit) > 1 and owed and fills) or not deal(unit, holds, best, 1):
             kept.append((unit, holds))
+            kept_back.subtract(holds)
     for side in shares:  # where all groups are too large: better too many pictures on a side than none
         while kept and not dealt[side]:
             deal(*kept.pop(), side, -len(strata))
