@@ -98,18 +98,25 @@ def _formula(layer: Layer) -> str:
     if window is not None and window.learned:
         words, taps = _taps(window)
         one = taps + window.use_bias
+        one += (one + 1) * window.out_channels == layer.parameters  # weight norm: the length of each filter
         found = one * window.out_channels
-        words = f"{words}{' + 1' * window.use_bias} = {one:,}, {one}*{window.out_channels}"
+        words = f"{words}{' + 1' * (one - taps)} = {one:,}, {one}*{window.out_channels}"
     elif layer.kind == "Linear" and into and out:
         weights = into[-1] * out[-1]
         use_bias = layer.parameters == weights + out[-1]
         found = weights + use_bias * out[-1]
         words = f"{into[-1]}*{out[-1]}{f' + {out[-1]}' * use_bias}"
+    elif layer.kind in GATES and into and out:
+        gates, c, h = GATES[layer.kind], into[-1], out[-1]
+        words, found = f"{gates}*({c}*{h} + {h}*{h} + 2*{h})", gates * (c * h + h * h + 2 * h)
     elif "BatchNorm" in layer.kind and out:
         words, found = f"2*{out[0]}", 2 * out[0]  # a scale and a shift for each channel
     else:
         return ""
     return words if found == layer.parameters else ""  # a weight that is computed first has others
+
+
+GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}  # each reads the input and the state, with a bias for both
 
 
 def _taps(window: Window) -> tuple[str, int]:
@@ -165,8 +172,12 @@ def _field(inspected: Inspected, layer: Layer) -> Iterator[Told]:
     whole = all(seen >= n for seen, n in zip(field.size, pixels, strict=True))
     yield (
         "receptive field",
-        f"{same(field.size)} pixels of the input{f', which has {same(pixels)}' if whole else ''}",
+        f"{same(field.size)} {_places(field)} of the input{f', which has {same(pixels)}' if whole else ''}",
     )
+
+
+def _places(field: ReceptiveField) -> str:
+    return "steps" if len(field.size) == 1 else "pixels"
 
 
 START = ReceptiveField((), (), ())  # of the input itself
@@ -188,7 +199,9 @@ def _grown(layer: Layer, before: ReceptiveField) -> list[list[str]]:
         found = (size + (axis.extent - 1) * stride, stride * axis.stride, offset - padding * stride)
         if found != (field.size[i], field.stride[i], field.offset[i]):
             return []
-        told[0].append(f"{size} + ({axis.extent} - 1)*{stride:g} = {found[0]:g} pixels of the input")
+        told[0].append(
+            f"{size} + ({axis.extent} - 1)*{stride:g} = {found[0]:g} {_places(field)} of the input"
+        )
         told[1].append(f"{stride:g}*{axis.stride} = {found[1]:g}")
         told[2].append(f"{offset} - {padding}*{stride:g} = {found[2]:g}")
     return told
