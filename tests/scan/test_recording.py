@@ -211,13 +211,18 @@ def plainly(odds: Tensor, apart: int) -> list[Peak]:
             before = line[max(0, place - apart) : place]
             after = line[place + 1 : place + 1 + apart]
             if all(line[place] > other for other in before) and all(line[place] >= other for other in after):
-                found.append(Peak(unit, place, line[place]))
+                first = last = place
+                while first > max(0, place - apart) and line[first - 1] >= line[place] - 4:
+                    first -= 1
+                while last < min(len(line) - 1, place + apart) and line[last + 1] >= line[place] - 4:
+                    last += 1
+                found.append(Peak(unit, place, line[place], (first + last) / 2))
     return found
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.lists(st.integers(-3, 3), min_size=2, max_size=2), max_size=30),
+    st.lists(st.lists(st.integers(-6, 6), min_size=2, max_size=2), max_size=30),
     st.lists(st.integers(0, 40), max_size=5),
     st.integers(1, 8),
 )

@@ -15,15 +15,22 @@ if TYPE_CHECKING:
 
 SURE = 36.0  # log-odds beyond which a probability is 0 or 1 in float64
 CONFIDENCE = 0.95
+DROP = 4.0  # of the log-odds from a peak to where its stretch ends
 
 
 @dataclass(frozen=True)
 class Peak:
-    """A place where a class is more sure than anywhere near. place: number of the answer.  odds: log-odds."""
+    """A place where a class is more sure than anywhere near.
+
+    place: number of the answer.   odds: log-odds.   middle: of the stretch around the place whose log-odds
+    are at most DROP lower. A word that fits into its window in many ways is about as sure in all of them; the
+    middle of these says far better when it was than the highest of them does (benchmarks/words.py).
+    """
 
     unit: int
     place: int
     odds: float
+    middle: float
 
 
 def log_odds(answers: Tensor) -> Tensor:
@@ -64,7 +71,7 @@ class Peaks:
         places, units = peak[:, here].T.nonzero(as_tuple=True)
         places = places + here.start
         found = [
-            Peak(unit, self._first + place, value)
+            Peak(unit, self._first + place, value, self._first + _middle(x[unit], place, self.apart))
             for unit, place, value in zip(
                 units.tolist(), places.tolist(), x[units, places].tolist(), strict=True
             )
@@ -110,6 +117,16 @@ def threshold_for(odds: Sequence[float], minutes: float, rate: float) -> Alarms:
     low = chi2.ppf(tail, 2 * alarms) / 2 if alarms else 0.0
     high = chi2.ppf(1 - tail, 2 * alarms + 2) / 2
     return Alarms(least, alarms, minutes, float(low) / minutes, float(high) / minutes)
+
+
+def _middle(line: Tensor, place: int, apart: int) -> float:
+    """Give the middle of the stretch around a place that is at most DROP lower, not more than apart away."""
+    low = max(0, place - apart)
+    lower = (line[low : place + apart + 1] < line[place] - DROP).nonzero()[:, 0] + low
+    before, after = lower[lower < place], lower[lower > place]
+    first = int(before[-1]) + 1 if len(before) else low
+    last = int(after[0]) - 1 if len(after) else min(len(line) - 1, place + apart)
+    return (first + last) / 2
 
 
 def _largest_before(x: Tensor, apart: int) -> Tensor:

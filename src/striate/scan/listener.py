@@ -26,7 +26,9 @@ BANDS = 48  # of the spectrogram that is drawn
 
 @dataclass(frozen=True)
 class Detection:
-    """A place where a class was heard. time: the middle; start and end of the window; seconds.
+    """A place where a class was heard.
+
+    time: the middle, of the window from start to end; seconds.
 
     score: probability, 0..1.   odds: its log-odds, which tell the surest from the sure.
     """
@@ -104,9 +106,9 @@ class Listener:
         for peak in peaks:
             if peak.odds < self.least[peak.unit]:
                 continue
-            start = peak.place * self.way.hop / self.rate
-            end = start + self.way.window / self.rate
-            one = Detection((start + end) / 2, start, end, probability(peak.odds), peak.odds)
+            length = self.way.window / self.rate
+            start = peak.middle * self.way.hop / self.rate
+            one = Detection(start + length / 2, start, start + length, probability(peak.odds), peak.odds)
             self.count[peak.unit] += 1
             if len(self.detections[peak.unit]) < MOST:
                 self.detections[peak.unit].append(one)
