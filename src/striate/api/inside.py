@@ -12,7 +12,7 @@ from torch import nn
 
 from striate import events, explain
 from striate.api.labelled import labelled
-from striate.api.maps import Asked, shown
+from striate.api.maps import Asked, centres, shown
 from striate.data.batches import plain
 from striate.data.sequence import Sequences
 from striate.errors import ModelError
@@ -170,8 +170,11 @@ def mistakes(
     asked = Asked((method,), about=preprocess if isinstance(preprocess, Sequences) else None)
     said = torch.as_tensor(answers.argmax(1) if classes else np.zeros(len(rows), np.int64))
     make = asked.make(method, said)
-    of_said = shown(make(model, x), x)
-    of_true = shown(asked.make(method, torch.as_tensor(targets[rows]))(model, x), x) if classes else None
+    values = make(model, x)
+    at, of_true = centres(model, x, asked, method, values.shape[-1]), None
+    of_said = shown(values, x, at)
+    if classes:
+        of_true = shown(asked.make(method, torch.as_tensor(targets[rows]))(model, x), x, at)
     checked = explain.sanity(model, x, make)
     found = [
         Mistake(

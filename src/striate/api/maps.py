@@ -10,10 +10,12 @@ import numpy as np
 from striate import events, explain
 from striate.data.sequence import TINY
 from striate.errors import ModelError, RecipeError, did_you_mean
+from striate.explain.cam import last_maps
 from striate.ops.sequence import lengths, true_steps
 from striate.report.heat import fitted
 from striate.report.inside.contents import Map
 from striate.report.inside.methods import METHODS
+from striate.summary.inspect import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,29 +117,52 @@ def maps_of(
     for method in asked.methods:
         make = asked.make(method, target)
         values = make(model, x)
+        at = centres(model, x, asked, method, values.shape[-1])
         other = None
         if versus is not None and not METHODS[method].pattern:
-            other = shown(asked.make(method, versus)(model, x), x)[0]
+            other = shown(asked.make(method, versus)(model, x), x, at)[0]
         several = beside if method == "grad-cam" else x
         checked = explain.sanity(model, several, asked.make(method, target, FEWER), seed=asked.seed)
         coarse = tuple(map(int, values.shape[2:]))
         if METHODS[method].pattern and asked.about is None:
             found.append(Map(method, values[0].numpy(), None, checked.badge, checked.moves))
         else:
-            found.append(Map(method, shown(values, x)[0], other, checked.badge, checked.moves, coarse))
+            found.append(Map(method, shown(values, x, at)[0], other, checked.badge, checked.moves, coarse))
     return found
 
 
-def shown(values: Tensor, x: Tensor) -> NDArray[Any]:
+def centres(model: nn.Module, x: Tensor, asked: Asked, method: str, count: int) -> NDArray[Any] | None:
+    """Give the step in the middle of what each value of a Grad-CAM along sequences sees: (count,).
+
+    Without padding inside the network the first value sees the first steps, and its middle is not 0. None
+    where there is padding, or the layer cannot be followed: then the map is drawn out evenly.
+    """
+    if x.dim() != 3 or method != "grad-cam":
+        return None
+    name = asked.layer or last_maps(model, x)
+    try:
+        rows = {row.name: row.receptive_field for row in inspect(model, tuple(x.shape[1:]), batch=1).layers}
+    except ModelError:
+        return None
+    field = rows.get(name)
+    if field is None or len(field.size) != 1 or field.stride[0] is None or field.offset[0] < 0:
+        return None
+    return field.offset[0] + (field.size[0] - 1) / 2 + field.stride[0] * np.arange(count)
+
+
+def shown(values: Tensor, x: Tensor, at: NDArray[Any] | None = None) -> NDArray[Any]:
     """Add up the channels of maps (N, C, h, w), and enlarge them to their pictures: (N, H, W).
 
-    Those along sequences, (N, C, l), become (N, L).
+    Those along sequences, (N, C, l), become (N, L); at: (l,) the steps that their values belong to, of
+    :func:`centres`, or None.
     """
     flat: NDArray[Any] = values.sum(1).numpy()
     if x.dim() == 3:
         length, coarse = x.shape[2], flat.shape[1]
-        at = (np.arange(length) + 0.5) * coarse / length - 0.5
-        return flat if coarse == length else np.stack([np.interp(at, np.arange(coarse), one) for one in flat])
+        if coarse == length:
+            return flat
+        places = (np.arange(coarse) + 0.5) * length / coarse - 0.5 if at is None else at
+        return np.stack([np.interp(np.arange(length), places, one) for one in flat])
     height, width = x.shape[2:]
     if flat.shape[1:] == (height, width):
         return flat
