@@ -99,7 +99,7 @@ def test_lines_of_other_layers(layer: nn.Module, shape: tuple[int, ...], expecte
 
 
 def test_a_weight_that_is_computed_is_not_explained_by_a_formula_that_does_not_hold() -> None:
-    told = one(weight_norm(nn.Conv2d(3, 10, 5), dim=None), 3, 8, 8)
+    told = one(weight_norm(nn.Conv2d(3, 10, 5), dim=None), 3, 8, 8)  # type: ignore[arg-type]
     assert "parameters 761" in told  # one length, 750 directions and 10 biases
     assert "multiply-adds 5*5*3*10*4*4 = 12,000" in told
 
