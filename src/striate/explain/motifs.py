@@ -95,7 +95,9 @@ def information(counts: Tensor) -> Tensor:
     letters, windows = len(counts), counts.sum(0)
     shares = counts / windows
     entropy = -torch.special.xlogy(shares, shares).sum(0) / math.log(2)
-    return (math.log2(letters) - entropy - (letters - 1) / (2 * math.log(2) * windows)).clamp(min=0)
+    correction = (letters - 1) / (2 * math.log(2) * windows)
+    bits: Tensor = (math.log2(letters) - entropy - correction).clamp(min=0)
+    return bits
 
 
 def _first(model: nn.Module) -> tuple[str, nn.Conv1d]:
