@@ -68,7 +68,7 @@ def test_codes_are_those_of_the_encoder_with_names_and_labels(
     assert names[5] == "digits[5]"
     seen = striate.runs.load.preprocess_of(opened).tensor(torch.from_numpy(_raw(digits.images[:4]))[:, None])
     with torch.no_grad():
-        np.testing.assert_allclose(codes[:4], opened.model.encoder(seen).numpy(), atol=1e-4)  # type: ignore[operator,union-attr]
+        np.testing.assert_allclose(codes[:4], opened.model.encoder(seen).numpy(), atol=1e-4)  # type: ignore[operator]
     text = page.read_text(encoding="utf-8")
     assert text.count("<svg") == 2
     assert "1,797 pictures as 6 numbers each" in text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from striate.errors import ModelError
-from striate.models.autoencoder import autoencoder, autoencoder_conv
+from striate.models.autoencoder import Autoencoder, autoencoder, autoencoder_conv
 from striate.models.registry import build
 
 
@@ -23,6 +23,7 @@ from striate.models.registry import build
 def test_any_channels_size_and_code(name: str, channels: int, half: int, code: int) -> None:
     model = build(f"{name}-12-{code}", channels=channels, size=2 * half)
     x = torch.randn(3, channels, 2 * half, 2 * half)
+    assert isinstance(model, Autoencoder)
     assert model(x).shape == x.shape
     assert model.encoder(x).shape == (3, code)
 

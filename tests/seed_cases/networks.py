@@ -178,7 +178,7 @@ def layer_by_layer(case: Case) -> None:
     for k, stage in enumerate(found):
         before = {name: tensor.clone() for name, tensor in network.named_parameters()}
         learned = torch.optim.SGD([*stage.layer.parameters(), *stage.decoder.parameters()], lr=0.1)
-        stage_loss(found[: k + 1], inputs, again).backward()
+        stage_loss(found[: k + 1], inputs, again).backward()  # type: ignore[no-untyped-call]
         learned.step()
         changed = {
             name for name, tensor in network.named_parameters() if not torch.equal(tensor, before[name])

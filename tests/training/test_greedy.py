@@ -16,6 +16,7 @@ from striate.events import Choice
 from striate.models.registry import build
 from striate.training import greedy
 from striate.training.greedy import Stage, stages
+from striate.training.reconstruction import Reconstruction
 
 
 def changes(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
@@ -107,8 +108,8 @@ def test_a_damaged_input_is_shown_and_the_clean_one_asked_for() -> None:
             one.bias.zero_()
     done = [Stage(layer, nn.Identity(), decoder)] * 2
     x = torch.rand(8, 4) + 1
-    clean = greedy.stage_loss(done, x, greedy.Reconstruction())
-    damaged = greedy.stage_loss(done, x, greedy.Reconstruction(mask=0.5))
+    clean = greedy.stage_loss(done, x, Reconstruction())
+    damaged = greedy.stage_loss(done, x, Reconstruction(mask=0.5))
     assert clean == 0
     assert 0.2 < damaged / x.square().mean() < 0.8  # half of the values are gone, and all are asked for
 

@@ -11,7 +11,7 @@ from striate.cli.flags import Json, Offline, Trust
 from striate.cli.paths import check_page
 
 if TYPE_CHECKING:
-    from striate.api.encode import Encoded
+    from striate.api.encoding import Encoded
 
 
 def encode(

@@ -11,7 +11,7 @@ from striate.cli.flags import Json, Offline, Trust
 from striate.cli.paths import check_page
 
 if TYPE_CHECKING:
-    from striate.api.reconstruct import Reconstructed
+    from striate.api.rebuilding import Reconstructed
 
 
 def reconstruct(

@@ -29,7 +29,7 @@ MAPS = (32, 64, 128)  # of the convolutional encoder, at a half, a quarter and a
 class Autoencoder(nn.Module):
     """What goes in comes out again, by way of a code (N, K)."""
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+    def __init__(self, encoder: nn.Sequential, decoder: nn.Sequential) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
 
