@@ -291,4 +291,4 @@ def test_a_layer_whose_units_are_rows_is_shown(
     code, _, err = asked(capsys, "run", picture, "--trust", "--layer", "mix")
     assert code == 0, err
     assert any("Grad-CAM is left out: Layer mix puts out (8, 5), not maps" in line for line in err)
-    assert "5 values each, on one scale, one unit a row" in (here / "explain.html").read_text(encoding="utf-8")
+    assert "5 values each, on one scale, one unit" in (here / "explain.html").read_text(encoding="utf-8")
