@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -148,6 +150,23 @@ def test_weights_come_back_and_the_front_end_is_made_anew(tmp_path: Path) -> Non
     x = sound(8000)
     with torch.no_grad():
         assert torch.equal(network(x), other(x))
+
+
+def test_a_folder_of_tones_is_learnt_through_the_front_door(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, pitch in (("low", 300), ("high", 1800)):
+        (tmp_path / "tones" / name).mkdir(parents=True)
+        for number in range(24):
+            samples = int(random.integers(2400, 4000))
+            tone = np.sin(2 * np.pi * (pitch * random.uniform(0.9, 1.1)) / 8000 * np.arange(samples))
+            with wave.open(f"{tmp_path}/tones/{name}/{number}.wav", "wb") as file:
+                file.setnchannels(1)
+                file.setsampwidth(2)
+                file.setframerate(8000)
+                file.writeframes((9000 * tone + random.normal(0, 300, samples)).astype("<i2").tobytes())
+    run = striate.train(tmp_path / "tones", epochs=6, tune="off", out=tmp_path / "run")
+    assert run.info["model"] == "tdnn"
+    assert run.metrics["test"]["accuracy"] == 1
 
 
 def test_what_does_not_fit_is_told() -> None:
