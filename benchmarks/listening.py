@@ -6,7 +6,7 @@
 The network has random weights: its speed does not depend on them. Both ways hear the same noise in one
 process, in turn; windows are cut at the network's own hop, every 20 ms, and seen in batches of 2 million
 samples, from less of the sound. A ratio is the median of the rounds' ratios. "All" is the way that the
-command goes: with the drawing, the search for peaks, and the file's reading.
+command goes, with the search for peaks and the file's reading; "drawn" with wave and spectrum as well.
 """
 
 from __future__ import annotations
@@ -70,19 +70,20 @@ def speeds(seconds: int, rounds: int, folder: Path) -> None:
         for start in range(0, sound.shape[1], PIECE):
             ear.hear(sound[:, start : start + PIECE])
 
-    def everything() -> None:
-        ear = Listener(way, RATE, list(range(10)), [3.0] * 10)
+    def everything(draw: bool) -> None:
+        ear = Listener(way, RATE, list(range(10)), [3.0] * 10, draw=draw)
         with recording(path, RATE) as opened:
             for block in opened.blocks(PIECE):
                 x = torch.from_numpy(block)[None]
                 ear.hear(x, 16 * x)
         ear.end()
 
-    faster: dict[str, list[float]] = {"form": [], "all": [], "windows": []}
+    faster: dict[str, list[float]] = {"form": [], "all": [], "drawn": [], "windows": []}
     for turn in range(rounds + 1):
         took = {
             "form": seconds / timed(form),
-            "all": seconds / timed(everything),
+            "all": seconds / timed(lambda: everything(draw=False)),
+            "drawn": seconds / timed(lambda: everything(draw=True)),
             "windows": 20 / timed(lambda: windows_of(model, some, WINDOW, way.hop)),
         }
         if turn:  # the first warms up

@@ -11,7 +11,8 @@ behind. Both sets are made of the same recordings, with noise from none to as lo
 Measured in recordings of 10 s: other digits and recordings played backwards, strung together with gaps, the
 word once among them; and in as much sound without the word, from which comes the threshold for one false
 alarm a minute. Noise: none, white, or babble (eight such recordings added), a ratio in dB to speech.
-Found: a detection within half a second of the word's middle. Position error: of those found, in ms.
+The MLP is slid as the other is; also asked once a second, as one that is not slid; and, last, asked with
+the word at its place. Found: a detection within half a second of the word's middle. Position error: of those found, in ms.
 """
 
 from __future__ import annotations
@@ -204,13 +205,14 @@ def made(clips: list[Clip], kind: str, ratio: float | None, count: int) -> Heard
     return Heard([(sounds.noisy(sound, kind, ratio), middle) for sound, middle in words], without)
 
 
-def measured(run: Any, heard: Heard, place: float) -> str:
+def measured(run: Any, heard: Heard, place: float, hop: int | None = None) -> str:
     """Give the share of words found at one false alarm a minute, and how far off they are.
 
     place: of the word's middle in its window, samples: a network that knows one place is told it.
+    hop: samples between windows, by default the network's own.
     """
     preprocess: Any = preprocess_of(run)
-    way = hearing(run.model, (1, preprocess.length))
+    way = hearing(run.model, (1, preprocess.length), hop=hop)
     empty = [odds for sound in heard.without for odds in peaks(run, way, sound, preprocess, place).odds]
     least = threshold_for(empty, len(heard.without) * LONG / RATE / 60, rate=1.0).odds
     errors = []
@@ -272,10 +274,15 @@ def main() -> None:
     count = max(1, round(asked.minutes * 6))
     print(f"{count} recordings of 10 s with the word and {count} without; found at 1 false alarm a minute,")
     print("median (90th percentile) position error in ms; at its place: called the word / false, of windows")
-    print(f"{'noise':12}" + "".join(f"{name:^22}" for name in runs) + "  mlp fixed at its place")
+    print(
+        f"{'noise':12}"
+        + "".join(f"{name:^22}" for name in [*runs, "mlp fixed, 1 a s"])
+        + "  mlp fixed at its place"
+    )
     for kind, ratio in NOISES:
         heard = made(clips["test"], kind, ratio, count)
         row = "".join(f"{measured(run, heard, places[name.split()[1]]):^22}" for name, run in runs.items())
+        row += f"{measured(runs['mlp fixed'], heard, half, WINDOW):^22}"
         known = at_its_place(runs["mlp fixed"], clips["test"], kind, ratio, 4 * count)
         print(f"{kind + ('' if ratio is None else f' {ratio} dB'):12}{row}  {known}", flush=True)
 

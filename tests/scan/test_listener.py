@@ -28,7 +28,7 @@ class Loudness(nn.Module):
 
 
 def listener(least: float = 0.0) -> Listener:
-    return Listener(Hearing("exact", "", HOP, WINDOW, Loudness(), 0.0), RATE, [1], [least])
+    return Listener(Hearing("exact", "", HOP, WINDOW, Loudness(), 0.0), RATE, [1], [least], draw=True)
 
 
 def kept(thing: Any, seen: set[int] | None = None) -> int:

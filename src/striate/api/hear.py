@@ -47,6 +47,7 @@ def hear(
     alarms: float | None = None,
     hop: float | None = None,
     approximate: bool = False,
+    draw: bool = False,
     emit: Emit = events.ignore,
 ) -> Heard:
     """Slide a run's classifier of sounds over a recording; memory does not grow with its length.
@@ -54,7 +55,7 @@ def hear(
     where: a sound file, or a stream of WAV, whose detections are told as they come.
     names: classes that are looked for.   threshold: the least probability of a detection, 0..1.
     alarms: false ones a minute, for which thresholds are chosen in the run's validation recordings instead.
-    hop: milliseconds between windows; see :func:`striate.scan.stream.hearing`.
+    hop: milliseconds between windows; see :func:`striate.scan.stream.hearing`.   draw: wave and spectrum.
     Raises DataError for a recording that cannot be read or is shorter than a window, RecipeError for a rate
     of alarms that is impossible, ModelError where ``approximate`` is.
     """
@@ -64,7 +65,7 @@ def hear(
     way = hearing(run.model, shape, hop=steps, approximate=approximate)
     chosen = {} if alarms is None else thresholds(run, way, preprocess, names, alarms, emit)
     least = [chosen[name].odds if name in chosen else _odds(threshold) for name in names]
-    ear = Listener(way, rate, [run.classes.index(name) for name in names], least)
+    ear = Listener(way, rate, [run.classes.index(name) for name in names], least, draw=draw)
     live = not isinstance(where, (str, Path))
     file, off = "the stream" if live else str(where), None
 

@@ -73,7 +73,7 @@ def scan(
         _check_sound(run, preprocess.modality, threshold, alarms, scales)
         found = hear(
             run, where, preprocess, names, threshold=least, alarms=alarms, hop=stride,
-            approximate=approximate, emit=emit,
+            approximate=approximate, draw=html is not None, emit=emit,
         )  # fmt: skip
     else:
         _check_picture(where, alarms, scales, stride)

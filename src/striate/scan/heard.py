@@ -37,8 +37,8 @@ class Heard:
     that the network heard.   hop, window: seconds between answers, and that each is for.   seconds: of the
     recording.   classes: the most probable first.
     wave, spectrum, scores: for a picture, each up to some thousand columns whatever the length: the largest
-    and smallest sample, the logarithm of the power in bands (low first), and the highest log-odds of each
-    class, in the order of ``names``.
+    and smallest sample, the logarithm of the power in bands (low first), both without columns where they
+    were not asked for, and the highest log-odds of each class, in the order of ``names``.
     """
 
     file: str

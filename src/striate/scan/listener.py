@@ -53,11 +53,14 @@ class Listener:
     """Hears the classes ``units`` of a network in sound that comes in pieces.
 
     rate: samples a second.   least: of each unit the log-odds from which on a peak is a detection.
+    draw: wave and spectrum too, which takes about as long again as a small network does.
     """
 
-    def __init__(self, way: Hearing, rate: int, units: Sequence[int], least: Sequence[float]) -> None:
+    def __init__(
+        self, way: Hearing, rate: int, units: Sequence[int], least: Sequence[float], *, draw: bool = False
+    ) -> None:
         self.way, self.rate, self.units, self.least = way, rate, list(units), list(least)
-        self.samples = 0
+        self.samples, self._draws = 0, draw
         self.count = [0] * len(units)
         self.best = torch.full((len(units),), -torch.inf, dtype=torch.float64)
         self.detections: list[list[Detection]] = [[] for _ in units]
@@ -74,9 +77,10 @@ class Listener:
         Returns: what was detected, each with the place of its class in ``units``.
         """
         self.samples += sound.shape[1]
-        self._wave.add(torch.cat([sound, -sound]))
-        if (bands := self._spectrum.hear(sound)) is not None:
-            self._bands.add(bands)
+        if self._draws:
+            self._wave.add(torch.cat([sound, -sound]))
+            if (bands := self._spectrum.hear(sound)) is not None:
+                self._bands.add(bands)
         answers = self._ear.hear(x)
         if answers is None:
             return []
@@ -92,8 +96,8 @@ class Listener:
     def drawn(self) -> tuple[Strip, Strip, Strip]:
         """Give the wave (2, m), largest and smallest sample, the spectrum (bands, m), probabilities."""
         rate, way, front = self.rate, self.way, self._spectrum.way
-        wave = self._wave.columns()
-        wave[1] *= -1
+        highest, lowest = self._wave.columns() if self._draws else torch.empty(2, 0)
+        wave = torch.stack([highest, -lowest])
         middle = (way.window - way.hop) / 2 / rate
         return (
             Strip(wave, self._wave.each / rate, 0.0),
