@@ -26,6 +26,7 @@ from striate import api
 from striate.data import draws, transform
 from striate.data.augment import parse
 from striate.data.pictures import prepare
+from striate.data.preprocess import Preprocess
 from striate.data.sources import open_source
 from striate.data.survey import survey
 from striate.events import Event, Step
@@ -54,6 +55,7 @@ def averaged(run: Run, copies: int) -> float:
     Each copy is changed as the run's training pictures were, by draws of its own.
     """
     recipe, preprocess = run.recipe, preprocess_of(run)
+    assert isinstance(preprocess, Preprocess)
     source = open_source(recipe.data)
     pictures = prepare(source, survey(source), preprocess, val=recipe.val, test=recipe.test, seed=recipe.seed)
     rows, augment = pictures.split["test"], parse(recipe.augment or "off", flips=True, photos=False)

@@ -26,7 +26,7 @@ def test_learns_a_planted_motif_wherever_it_is() -> None:
         learn = torch.arange(400) % 4 > 0
         for _ in range(80):
             optimiser.zero_grad()
-            F.cross_entropy(network(x[learn]), y[learn]).backward()
+            F.cross_entropy(network(x[learn]), y[learn]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         right = (network.eval()(x[~learn]).argmax(1) == y[~learn]).float().mean()
     assert right.item() >= 0.9

@@ -110,6 +110,8 @@ def test_the_papers_network_adds_up_its_units_over_time() -> None:
     first, second = network.hidden1, network.hidden2
     assert isinstance(first, nn.Conv1d)
     assert isinstance(second, nn.Conv1d)
+    assert first.bias is not None
+    assert second.bias is not None
     evidence = torch.zeros(2, 3)
     for t in range(9):  # by hand: unit by unit and frame by frame
         hidden = torch.stack(

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from striate.data.preprocess import Preprocess
 from striate.errors import DownloadError, ModelError, RunError
 from striate.models.registry import build
 from striate.runs import imagenet, start, weights
@@ -65,7 +66,7 @@ def test_checkpoints_of_other_programs_are_opened(resnet: Path, tmp_path: Path, 
 def test_a_file_of_a_thousand_classes_is_prepared_for_as_imagenet(resnet: Path) -> None:
     found = start.find(str(resnet), None)
     assert found.model == "resnet18"
-    assert found.preprocess is not None
+    assert isinstance(found.preprocess, Preprocess)
     assert (found.preprocess.size, found.preprocess.interpolation) == (224, "bilinear")
     assert found.preprocess.mean == (0.485, 0.456, 0.406)
 

@@ -242,6 +242,7 @@ def dropout_keeps_the_mean(case: Case) -> None:
 @shows("003-data-augmentation")
 def changed_pictures_keep_their_labels(case: Case) -> None:
     batches = small_pictures()
+    assert isinstance(batches.preprocess, Preprocess)
     x = torch.from_numpy(batches.pixels)
     draws = transform.named(np.zeros((40, len(transform.COLUMNS))))  # a draw of 0 flips
     once = transform.augmented(x, draws, Augment(flip=True), batches.preprocess)

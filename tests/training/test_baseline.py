@@ -139,10 +139,10 @@ def test_a_chain_of_letters_is_guessed_from_the_last_one() -> None:
     chain = np.array([[0.8, 0.2, 0.0], [0.0, 0.8, 0.2], [0.2, 0.0, 0.8]])
     codes = np.zeros((200, 50, 1), np.uint8)
     for row in codes:
-        letter = rng.integers(3)
+        letter = int(rng.integers(3))
         for t in range(50):
             row[t] = letter + 1
-            letter = rng.choice(3, p=chain[letter])
+            letter = int(rng.choice(3, p=chain[letter]))
     symbols = Sequences(modality="symbols", channels=3, length=50, alphabet="abc", dtype="uint8")
     rows, targets = np.arange(200), np.zeros(200, np.int64)
     always, after = plain_answers(

@@ -283,7 +283,7 @@ def _prepare(
         seen,
         preprocess,
         val=recipe.val,
-        test=None if isinstance(recipe.test, str) else recipe.test,
+        test=recipe.test,
         seed=recipe.seed,
         folds=recipe.folds,
         fold=recipe.fold,

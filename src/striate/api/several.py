@@ -27,6 +27,7 @@ from striate.files import write_csv, write_json, write_text
 from striate.runs import recipe as recipes
 from striate.runs.folder import Run, new_folder
 from striate.runs.load import model_of, preprocess_of
+from striate.training.metrics import Classified, Measured
 from striate.training.several import Suspects, outliers, spread, suspects
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from striate.data.store import Store
     from striate.events import Emit, Event
     from striate.runs.recipe import Recipe
-    from striate.training.metrics import Classified, Measured
 
 FORMAT = 1
 
@@ -247,6 +247,8 @@ def _judge(folder: Path, runs: Sequence[Run], offline: bool, emit: Emit) -> dict
     from striate.training.evaluate import evaluate
 
     recipe, preprocess = runs[0].recipe, preprocess_of(runs[0])
+    if recipe.task not in {"classification", "regression"}:
+        return {}  # there is no one answer a sample, and no label to doubt
     source = opened(recipe, offline=offline, emit=emit)
     seen = survey(source, emit)
     if any(run.info["data"]["fingerprint"] != seen.fingerprint(source) for run in runs):
@@ -272,6 +274,7 @@ def _judge(folder: Path, runs: Sequence[Run], offline: bool, emit: Emit) -> dict
         emit(events.Working("answers of the networks", number, len(runs), "folds"))
     rows = np.flatnonzero(fold)  # a given test split is in no fold
     scores = tasks.from_info(runs[0].info).score(answers[rows], targets[rows])
+    assert isinstance(scores, Classified | Measured)
     find = suspects if source.classes else outliers
     found = find(answers[rows], targets[rows])
     found = found._replace(rows=rows[found.rows])
@@ -330,7 +333,7 @@ def _write_page(
 ) -> None:
     """Write suspects.html."""
     from striate.report.contents import Shown
-    from striate.report.gather import visible
+    from striate.report.gather import small
     from striate.report.suspects import SHOWN, Doubts, write
 
     preprocess = preprocess_of(runs[0])
@@ -341,8 +344,9 @@ def _write_page(
     shown = []
     for row, (label, suggested), score in list(zip(found.rows, doubts, found.scores, strict=True))[:SHOWN]:
         how = f"{100 * score:.2g} % for its label" if source.classes else f"{score:.1f} deviations"
-        detail = f"{how} · {source.samples[store.rows[row]].name}"
-        shown.append(Shown(visible(store.pixels[row], preprocess), f"{label}, or {suggested}?", detail))
+        name = source.samples[store.rows[row]].name
+        drawing = small(store.pixels[row], preprocess, name)
+        shown.append(Shown(drawing, f"{label}, or {suggested}?", f"{how} · {name}"))
     write(
         folder / "suspects.html",
         Doubts(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def prepare(
     preprocess: Preprocess | Sequences,
     *,
     val: float | None,
-    test: float | None,
+    test: float | str | None,
     seed: int,
     folds: int | None = None,
     fold: int | None = None,
@@ -64,6 +64,7 @@ def prepare(
 ) -> Pictures:
     """Decode, find duplicates, split and check.
 
+    test: a share, or the rule that the data were opened with.
     folds, fold: cut for cross-validation instead, and make this part the test (``test`` then says nothing).
     Raises DataError where that leaves nothing to train on.
     """
@@ -74,7 +75,8 @@ def prepare(
     targets = targets_of(source, store, source.classes)
     given = [s.split for s in samples]
     if folds is None or fold is None:
-        parts = splitting.split(targets, given, groups, val=val, test=test, seed=seed)
+        share = None if isinstance(test, str) else test
+        parts = splitting.split(targets, given, groups, val=val, test=share, seed=seed)
     else:
         parts = splitting.fold_split(targets, given, groups, folds=folds, fold=fold, val=val, seed=seed)
     found = check(source, survey, store, exact, near, parts, preprocess)
@@ -90,6 +92,10 @@ def targets_of(source: Source, store: Store, classes: tuple[str, ...]) -> NDArra
     return np.array([place[str(name)] for name in targets], np.int64)
 
 
+@overload
+def measured(preprocess: Preprocess, pixels: NDArray[Any], rows: NDArray[np.int64]) -> Preprocess: ...
+@overload
+def measured(preprocess: Sequences, pixels: NDArray[Any], rows: NDArray[np.int64]) -> Sequences: ...
 def measured(
     preprocess: Preprocess | Sequences, pixels: NDArray[Any], rows: NDArray[np.int64]
 ) -> Preprocess | Sequences:

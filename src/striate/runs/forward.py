@@ -39,7 +39,8 @@ def outputs(
 ) -> Tensor:
     """Give the network's outputs for some rows of the pixels, in their order.
 
-    pixels: (M, size, size, C) or (M, L, C') raw.   tta: the recipe's; flip averages over a picture and its mirror image.
+    pixels: (M, size, size, C) or (M, L, C') raw.
+    tta: the recipe's; flip averages over a picture and its mirror image.
     Returns: (len(rows), ...) float32, on the CPU.
     """
     was_training = model.training

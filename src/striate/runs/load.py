@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.data.preprocess import Preprocess
-from striate.data.sequence import Sequences
 from striate.data.preprocess import from_json as preprocess_from_json
+from striate.data.sequence import Sequences
 from striate.errors import RunError
 from striate.models import registry
 from striate.runs import weights

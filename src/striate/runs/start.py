@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.data.preprocess import Preprocess, from_json
-from striate.data.sequence import Sequences
 from striate.errors import ModelError, RunError, did_you_mean
 from striate.events import Emit, Note, ignore
 from striate.models import registry
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor, nn
+
+    from striate.data.sequence import Sequences
 
 FILES = (".safetensors", ".pth", ".pt", ".bin")
 # Written beside torch's own tensors by training; an old file may lack it, and no prediction reads it.

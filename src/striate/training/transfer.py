@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from striate.data.preprocess import Preprocess
+    from striate.data.sequence import Sequences
     from striate.training.task import Task
 
 # Strengths of the pull towards zero that are tried on the head, for features of mean square 1.
@@ -81,7 +82,7 @@ def fit_head(
     targets: NDArray[Any],
     train: NDArray[np.int64],
     held_out: NDArray[np.int64],
-    preprocess: Preprocess,
+    preprocess: Preprocess | Sequences,
     *,
     precision: str,
     device: torch.device,
@@ -176,7 +177,7 @@ def _features(
     layer: nn.Linear,
     pixels: NDArray[Any],
     rows: NDArray[np.int64],
-    preprocess: Preprocess,
+    preprocess: Preprocess | Sequences,
     *,
     precision: str,
     device: torch.device,
