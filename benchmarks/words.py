@@ -12,7 +12,8 @@ Measured in recordings of 10 s: other digits and recordings played backwards, st
 word once among them; and in as much sound without the word, from which comes the threshold for one false
 alarm a minute. Noise: none, white, or babble (eight such recordings added), a ratio in dB to speech.
 The MLP is slid as the other is; also asked once a second, as one that is not slid; and, last, asked with
-the word at its place. Found: a detection within half a second of the word's middle. Position error: of those found, in ms.
+the word at its place.
+Found: a detection within half a second of the word's middle. Position error: of those found, in ms.
 """
 
 from __future__ import annotations
