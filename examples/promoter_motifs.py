@@ -23,7 +23,7 @@ from striate.explain.motifs import Motif, motifs
 if TYPE_CHECKING:
     from torch import Tensor
 
-BOXES = {"-35 box": "TTGACA", "-10 box": "TATAAT"}
+BOXES = {"-35 box": ("TTGACA", -36), "-10 box": ("TATAAT", -12)}
 LETTERS, START = "ACGT", 60  # the start of transcription is the 61st base
 COLOURS = dict(zip(LETTERS, ("#2a9d5c", "#2f6fd0", "#d99a1c", "#d04a3a"), strict=True))
 
@@ -33,19 +33,28 @@ def main() -> None:
     given = options(__doc__ or "", data=str(SHARED / "ecoli-promoters"), pictures=0, epochs=16, quick=(0, 1))
     run, _ = course("dna", given, model="dna", val=0.0, test=0.0, tune="off")
     assert run is not None
-    found = motifs(run.model, promoters(given.data))
+    found = motifs(run.model, promoters(given.data), above=0.7)
     figure, axes = canvas(2, height=2.4)
     rows = []
-    for axis, (name, box) in zip(axes[0], BOXES.items(), strict=True):
+    for axis, (name, (box, usual)) in zip(axes[0], BOXES.items(), strict=True):
         motif, at = likest(found, box)
         places = motif.positions + at - START + 1
         places = np.where(places <= 0, places - 1, places)  # there is no base 0
         draw(axis, motif, f"{name}, kernel {motif.unit}")
         rows.append(
             (name, box, motif.unit, motif.consensus(LETTERS), f"{motif.bits.sum():.1f}", len(places),
-             f"{np.median(places):.0f}")
+             f"{np.median(places):.0f}", f"{100 * np.mean(abs(places - usual) <= 4):.0f}")
         )  # fmt: skip
-    heads = ("box", "known", "kernel", "consensus", "bits", "windows", "median position")
+    heads = (
+        "box",
+        "known",
+        "kernel",
+        "consensus",
+        "bits",
+        "windows",
+        "median position",
+        "within 4 of its place, %",
+    )
     finish(figure, "promoter_motifs", given, heads, rows)
 
 
@@ -58,13 +67,13 @@ def promoters(data: str) -> Tensor:
 
 
 def likest(found: list[Motif], box: str) -> tuple[Motif, int]:
-    """Give the motif that is most like a box, and at which of its places the box begins."""
+    """Give the motif whose logo shows most of a box, and at which of its places the box begins."""
     rows = [LETTERS.index(letter) for letter in box]
     likeness: dict[tuple[int, int], float] = {}
     for number, motif in enumerate(found):
-        gain = np.log2(4 * motif.shares + 0.05)  # bits for or against, of each letter
-        for at in range(gain.shape[1] - len(box) + 1):
-            likeness[number, at] = float(gain[rows, np.arange(at, at + len(box))].sum())
+        heights = motif.shares * motif.bits
+        for at in range(heights.shape[1] - len(box) + 1):
+            likeness[number, at] = float(heights[rows, np.arange(at, at + len(box))].sum())
     number, at = max(likeness, key=lambda key: likeness[key])
     return found[number], at
 

@@ -1,7 +1,7 @@
 """What the first kernels of a network for letters have learnt, as motifs: counts, information, places.
 
-Every window that excites a kernel more than half as much as any window does is laid on the others; the counts
-of letters at each place are the motif.
+Windows that excite a kernel more than half as much as any does are laid on one another; the counts of letters
+at each place are the motif.
 Source: Kelley, Snoek and Rinn 2016, Basset, section Methods (windows above half of the maximum); Schneider
 and Stephens 1990, Sequence logos (information, with the correction for few samples).
 """
@@ -50,10 +50,12 @@ class Motif:
         )
 
 
-def motifs(model: nn.Module, x: Tensor) -> list[Motif]:
+def motifs(model: nn.Module, x: Tensor, *, above: float = 0.5) -> list[Motif]:
     """Read the motif of each kernel of a network's first convolution, the most informative first.
 
-    x: (N, letters, L) one-hot sequences to look for windows in. Kernels that nothing excites are left out.
+    x: (N, letters, L) one-hot sequences to look for windows in.
+    above: windows count that excite a kernel more than this share of what any does; the higher, the fewer
+    windows and the sharper the motif. Kernels that nothing excites are left out.
     Raises ModelError where the network's first convolution is not one of sequences, without gaps.
 
     >>> net = nn.Sequential(nn.Conv1d(4, 1, 2, bias=False))
@@ -76,7 +78,7 @@ def motifs(model: nn.Module, x: Tensor) -> list[Motif]:
         most = float(values[:, unit].max())
         if most <= 0:
             continue
-        rows, places = (values[:, unit] > most / 2).nonzero(as_tuple=True)
+        rows, places = (values[:, unit] > above * most).nonzero(as_tuple=True)
         counts = windows[rows, :, places].sum(0)
         found.append(
             Motif(unit, counts.numpy(), information(counts).numpy(), rows.numpy(), (places * stride).numpy())
