@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from striate.cli import show
 from striate.cli.flags import Json, Offline, Trust
-from striate.report.markup import noun_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +39,7 @@ def evaluate(
         Print one JSON document.
     """
     from striate import api
+    from striate.report.markup import noun_of
 
     with show.stream() as emit:
         opened = api.load(run, trust=trust)

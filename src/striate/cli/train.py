@@ -12,7 +12,6 @@ from cyclopts import Parameter
 from striate.cli import profiled, show
 from striate.cli.flags import Json, Offline, Trust, settings, whole
 from striate.errors import RecipeError
-from striate.report.markup import noun_of
 
 if TYPE_CHECKING:
     from striate.api.several import Several
@@ -109,6 +108,8 @@ train.__annotations__["asked"] = Unpack[settings()]  # made from the recipe, so 
 
 def summary(run: Run) -> list[str]:
     """Say what came out and what to do next."""
+    from striate.report.markup import noun_of
+
     split = next((name for name in ("test", "val", "train") if name in run.metrics), None)
     lines = []
     if split:

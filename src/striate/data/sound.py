@@ -144,7 +144,7 @@ def _described(data: bytes) -> tuple[Wav, str, str]:
             if found.floating:
                 _check_numbers(found.samples(raw))
             return found, found.dtype, f"{found.bits} bits" + (" float" if found.floating else "")
-    with _opened_byneeds_soundfile(data) as file:
+    with _opened_by_soundfile(data) as file:
         if not file.frames:
             raise Unreadable("holds no samples")
         found = Wav(file.samplerate, file.channels, 16, floating=False, frames=file.frames)
@@ -159,7 +159,7 @@ def _samples(data: bytes) -> tuple[int, NDArray[Any]]:
             pass
         else:
             return found.rate, found.samples(raw)
-    with _opened_byneeds_soundfile(data) as file:
+    with _opened_by_soundfile(data) as file:
         depth = "int16" if file.subtype in PCM_16 else "float32"
         samples: NDArray[Any] = file.read(dtype=depth, always_2d=True)
         if len(samples) < file.frames:
@@ -173,7 +173,7 @@ def _check_numbers(samples: NDArray[Any]) -> None:
 
 
 @contextmanager
-def _opened_byneeds_soundfile(data: bytes) -> Iterator[Any]:
+def _opened_by_soundfile(data: bytes) -> Iterator[Any]:
     soundfile = needs_soundfile(data[:12])
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
