@@ -90,12 +90,12 @@ def test_a_mistake_in_the_words_is_two_plain_lines_and_exit_code_2(
         (
             MemoryError(),
             2,
-            ["There is not enough memory.", "Try a smaller --size, --length or --batch, or fewer pictures."],
+            ["There is not enough memory.", "Try a smaller --size, --length or --batch, or less data."],
         ),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
             2,
-            ["There is not enough memory.", "Try a smaller --size, --length or --batch, or fewer pictures."],
+            ["There is not enough memory.", "Try a smaller --size, --length or --batch, or less data."],
         ),
         (
             KeyError("secret"),

@@ -14,6 +14,7 @@ from scipy.stats import poisson
 from torch import Tensor, nn
 
 from striate.errors import ModelError
+from striate.models.tcn import tcn
 from striate.ops.sequence import last_step, lengths, masked, max_over_time, mean_over_time
 from striate.scan import fully_convolutional
 from striate.scan.alarm import Peak, Peaks, log_odds, threshold_for
@@ -154,6 +155,14 @@ def test_a_causal_network_that_answers_at_the_last_step_is_exact_where_it_sees_n
     found = heard(way, [x])
     assert torch.allclose(found, by_hand(model, x, 1), rtol=1e-5, atol=1e-5)
     assert hearing(lively(Causal(60)), (1, LENGTH)).mode == "windows"
+
+
+def test_a_tcn_whose_weights_are_normed_is_exact() -> None:
+    model, x = lively(tcn(classes=3, kernel=3, levels=3, hidden=6)), noise(150)  # sees 29 steps
+    way = hearing(model, (1, LENGTH))
+    assert (way.mode, way.hop) == ("exact", 1)
+    assert torch.allclose(heard(way, [x]), by_hand(model, x, 1), rtol=1e-5, atol=1e-5)
+    assert torch.nn.utils.parametrize.is_parametrized(model.blocks[0].body.conv1)
 
 
 def test_what_cannot_be_followed_is_heard_by_windows_and_says_why() -> None:

@@ -25,7 +25,7 @@ def evaluate(
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Measure a run on labelled pictures or sequences; one that learnt without labels, without.
+    """Measure a run on labelled data; one that learnt without labels, without.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def train(
     json: Json = False,
     **asked: Any,
 ) -> None:
-    """Train a network on your pictures.
+    """Train a network on your pictures, sounds or other sequences.
 
     What you do not set follows from the data and this machine; each choice is explained in a line.
 
