@@ -171,3 +171,8 @@ def test_a_pattern_needs_files_with_names(tmp_path: Path) -> None:
         opened(tmp_path / "a.txt")
     with pytest.raises(DataError, match="holds no pictures, sounds or sequences"):
         opened(tmp_path)
+
+
+def test_a_rule_that_holds_for_no_name_is_refused(words: Path) -> None:
+    with pytest.raises(DataError, match="--test 'n<0' holds for none of the 48 names"):
+        opened(words, test_rule="n<0")

@@ -226,7 +226,12 @@ def _for_pictures(
             "--task next-step is for sequences, and these are pictures.",
             "For codes without labels there is --task reconstruction.",
         )
-    augmentation.parse(asked.augment or "off", flips=True, photos=True)
+    change = augmentation.parse(asked.augment or "off", flips=True, photos=True)
+    if asked.task == "reconstruction" and (change.mixup or change.cutmix):
+        raise RecipeError(
+            "--augment: mixup and cutmix mix two labels, and a reconstruction has none.",
+            "Leave them out; --corrupt damages what the network is shown.",
+        )
     facts = defaults.Facts.of(source, seen)
     if known is None and facts.few:
         told = "or a run of your own, usually beats training from scratch"

@@ -112,10 +112,7 @@ def _steps(data: Any, preprocess: Sequences) -> NDArray[Any]:
     if preprocess.modality == "sound" and not isinstance(data, bytes):
         values = data.astype(np.float32 if data.dtype.kind == "f" else np.int16)
         return sound.to_depth(sound.mono(values.reshape(len(values), -1)), preprocess.dtype)[:, None]
-    steps = decode(data, preprocess)
-    if preprocess.modality == "series" and steps.shape[1] != preprocess.channels:
-        raise Unreadable(f"{steps.shape[1]} numbers a step, where the run takes {preprocess.channels}")
-    return steps
+    return decode(data, preprocess)
 
 
 def _note(name: str, steps: int, preprocess: Sequences) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from striate.data.sources import UNLABELLED, Source, in_order
+from striate.data.sources import UNLABELLED, Sample, Source, in_order
 from striate.errors import DataError, RecipeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def labelled(source: Source, text: str, *, task: str, group: str | None, test: s
             raise RecipeError(
                 f"{option}: the pattern has no field {word!r}. Received: {text!r}.", did_you_mean(word, known)
             )
-    samples = []
+    samples: list[Sample] = []
     for sample, fields in zip(source.samples, described([s.name for s in source.samples], text), strict=True):
         samples.append(
             replace(
@@ -109,6 +109,8 @@ def labelled(source: Source, text: str, *, task: str, group: str | None, test: s
                 split="test" if test is not None and _holds(test, fields, sample.name) else sample.split,
             )
         )
+    if test is not None and not any(sample.split == "test" for sample in samples):
+        raise DataError(f"--test {test!r} holds for none of the {len(samples):,} names.", "Mend the rule.")
     classes = in_order(str(sample.target) for sample in samples) if task == "classification" else ()
     return replace(source, samples=tuple(samples), classes=classes)
 

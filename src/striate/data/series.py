@@ -23,12 +23,14 @@ def header(data: NDArray[Any]) -> Header:
 
 
 def decode(data: NDArray[Any], preprocess: Sequences) -> NDArray[np.float32]:
-    """Give one series as it is stored: (n, C) float32. Raises Unreadable.
+    """Give one series as it is stored: (n, C) float32; values are normalised on the way to the network.
 
-    ``preprocess`` has no say: values are normalised on the way to the network.
+    Raises Unreadable, for another number of channels than the network takes, too.
     """
-    del preprocess
-    return _series(data).astype(np.float32)
+    values = _series(data)
+    if values.shape[1] != preprocess.channels:
+        raise Unreadable(f"{values.shape[1]} numbers a step, where the run takes {preprocess.channels}")
+    return values.astype(np.float32)
 
 
 def _series(data: NDArray[Any]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import torch
 from striate import events
 from striate.data.batches import plain
 from striate.training.health import matrices_of, measure, number
+from striate.training.step import drawing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,7 +85,8 @@ class Diary:
         job, rows = self.job, self.rows
         x = torch.cat(list(plain(job.pixels, rows, job.preprocess, len(rows), job.device)))
         kind = torch.float32 if job.targets.dtype.kind == "f" else torch.int64
-        x, said = job.task.posed(x, torch.as_tensor(job.targets[rows], dtype=kind, device=job.device))
+        with drawing(job.recipe.seed, 0):  # what a denoising one is shown: the same in every record and run
+            x, said = job.task.posed(x, torch.as_tensor(job.targets[rows], dtype=kind, device=job.device))
 
         def loss(output: Any, part: slice) -> Tensor:
             return job.task.losses(output.float(), said[part]).sum()
