@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,21 @@ def test_a_reconstruction_mixes_no_pictures(tmp_path: Path, capsys: pytest.Captu
     said = capsys.readouterr().err
     assert "mixup" in said
     assert len(said.splitlines()) <= 2
+
+
+def test_own_recordings_named_by_a_pattern_are_scored_on_their_own_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d").mkdir()
+    draw = np.random.default_rng(0)
+    for label in ("high", "low"):
+        for n in range(10):
+            with wave.open(str(tmp_path / "d" / f"{label}_{n}.wav"), "wb") as file:
+                file.setparams((1, 2, 1000, 0, "NONE", ""))
+                file.writeframes(draw.integers(-3000, 3000, 200).astype("<i2").tobytes())
+    rule: dict[str, Any] = {"label_pattern": "{label}_{n}.wav", "test": "n<3", "model": "mlp"}
+    run = train(tmp_path / "d", out=tmp_path / "run", **rule, **QUICK)
+    assert main(["evaluate", str(run.path), str(tmp_path / "d"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["n"] == 6
+    assert {name: said[name] for name in run.metrics["test"]} == pytest.approx(run.metrics["test"], rel=1e-6)

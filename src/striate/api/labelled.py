@@ -65,16 +65,19 @@ def labelled(
     """
     if data is None:
         return _own(run, split, offline, emit)
-    info = run.info
-    recipe = run.recipe
-    source = open_source(
-        str(data),
-        task=info["task"],
-        label_pattern=None if Path(data).suffix.lower() in TABLES else recipe.label_pattern,
-        offline=offline,
-        learn=False,
-        emit=emit,
-    )
+    info, recipe = run.info, run.recipe
+    path = Path(data)
+    if path.exists() and str(path.resolve()) == recipe.data:  # its groups and the rule of its test hold, too
+        source = opened(recipe, offline=offline, emit=emit)
+    else:
+        source = open_source(
+            str(data),
+            task=info["task"],
+            label_pattern=None if path.suffix.lower() in TABLES else recipe.label_pattern,
+            offline=offline,
+            learn=False,
+            emit=emit,
+        )
     check_kind(run, source)
     classes = tuple(info["classes"])
     unknown = sorted({str(s.target) for s in source.samples} - set(classes)) if classes else []

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Modality = Literal["sound", "symbols", "series"]
 FULL = 32768.0  # of 16-bit sound: what becomes 1
+MOST_VALUES = 2**26  # that a deviation is taken of, about: 512 MB
 TINY = 1e-12  # a true step of a series that is all zero is not padding
 
 
@@ -164,10 +165,11 @@ def _reader(modality: str) -> Any:
 
 
 def measured(preprocess: Sequences, stored: NDArray[Any], rows: NDArray[np.int64]) -> Sequences:
-    """Fill in mean and deviation from the training rows (at most 4,096 of them, evenly taken)."""
+    """Fill in mean and deviation from training rows, evenly taken: at most 8,192, of long ones fewer."""
     if preprocess.modality == "symbols":
         return preprocess
-    some = np.sort(rows)[:: max(1, len(rows) // 4096)]
+    most = min(4096, max(16, MOST_VALUES // math.prod(preprocess.stored)))
+    some = np.sort(rows)[:: max(1, len(rows) // most)]
     values = np.asarray(stored[some], np.float64)
     if preprocess.modality == "sound":
         values = values / (FULL if preprocess.dtype == "int16" else 1.0)

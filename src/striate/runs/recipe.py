@@ -54,7 +54,7 @@ class Recipe:
     """How a picture becomes square: cut the longer side, add borders, or change its proportions."""
     length: Annotated[float, Gt(0)] | None = None
     """What is seen of a sequence: seconds of a sound, else steps; longer is cut, shorter is padded."""
-    rate: Annotated[int, Ge(100), Le(384_000)] | None = None
+    rate: Annotated[int, Ge(100), Le(1_000_000)] | None = None
     """Samples a second that sounds are brought to."""
     decode: Literal["whole", "scaled"] = "whole"
     """Large JPEG files: whole, or to fewer pixels at once, which is faster and not quite the same."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from striate.data.sequence import Sequences
 
 WINDOW, FRAMES, BANDS = 256, 200, 24  # samples, windows at most a sound, bands of equal width in octaves
+VALUES = 2**24  # of sequences that are looked at together
 NAMES = {
     "sound": "the loudness in 24 bands",
     "symbols": "the number of each letter",
@@ -30,8 +31,9 @@ def features(pixels: NDArray[Any], rows: NDArray[Any], preprocess: Sequences) ->
     """
     of_one = {"sound": _bands, "symbols": _counts, "series": _moments}[preprocess.modality]
     found = []
-    for start in range(0, len(rows), 256):
-        raw = torch.from_numpy(np.ascontiguousarray(pixels[rows[start : start + 256]].swapaxes(1, 2)))
+    few = max(1, min(256, VALUES // pixels[0].size))
+    for start in range(0, len(rows), few):
+        raw = torch.from_numpy(np.ascontiguousarray(pixels[rows[start : start + few]].swapaxes(1, 2)))
         x = preprocess.tensor(raw)
         ends = lengths(x).tolist()
         found += [of_one(sequence[:, :n]) for sequence, n in zip(x.numpy(), ends, strict=True)]
