@@ -13,7 +13,7 @@ import torch
 
 from striate import train
 from striate.cli.main import main
-from striate.errors import DataError, Interrupted
+from striate.errors import DataError, Interrupted, RecipeError
 from striate.events import Event, Step, ignore
 from striate.runs.folder import Run
 
@@ -106,3 +106,10 @@ def test_own_recordings_named_by_a_pattern_are_scored_on_their_own_test(
     said = json.loads(capsys.readouterr().out)
     assert said["n"] == 6
     assert {name: said[name] for name in run.metrics["test"]} == pytest.approx(run.metrics["test"], rel=1e-6)
+
+
+def test_weights_keep_their_length(data: Path, tmp_path: Path) -> None:
+    run = train(data, out=tmp_path / "run", model="gru-4", **QUICK)
+    with pytest.raises(RecipeError, match="those of the weights"):
+        train(data, weights=str(run.path), length=3, **QUICK)
+    train(data, out=tmp_path / "same", weights=str(run.path), length=6, **QUICK)

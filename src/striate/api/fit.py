@@ -266,6 +266,9 @@ def _for_sequences(
             "The weights are of a network for pictures, and these are none.", "Leave them away."
         )
     plan = known or planned(source, seen, length=asked.length, rate=asked.rate)
+    steps = None if asked.length is None else round(asked.length * (plan.rate or 1))
+    if known is not None and (asked.rate not in {None, plan.rate} or steps not in {None, plan.length}):
+        raise RecipeError("--length and --rate are those of the weights.", "Leave them away.")
     parse(asked.augment or "off", plan.modality)
     recipe, choices = sequence_defaults.choose(asked, source, plan)
     return recipe, choices, plan
