@@ -231,3 +231,12 @@ def test_a_damaged_mat_file_is_told_in_two_lines(
     path.write_bytes(good[:at] + junk + good[at + len(junk) : 6000])
     with pytest.raises(DataError):
         open_source(str(path), task="next-step")
+
+
+def test_a_sparse_matrix_of_matlab_is_read(tmp_path: Path) -> None:
+    from scipy.io import savemat
+    from scipy.sparse import csr_matrix
+
+    savemat(tmp_path / "d.mat", {"traindata": csr_matrix(np.eye(4))})
+    source = open_source(str(tmp_path / "d.mat"), task="next-step")
+    np.testing.assert_array_equal(np.array([source.read(i)[:, 0] for i in range(4)]), np.eye(4))

@@ -95,6 +95,8 @@ def read_mat(path: Path) -> Arrays:
 
 
 def _uncelled(value: Any) -> Any:
+    if hasattr(value, "toarray"):  # a sparse matrix
+        return value.toarray()
     cells = isinstance(value, np.ndarray) and value.dtype == object
     return [np.asarray(cell) for cell in value.ravel()] if cells else value
 
