@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import poisson
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from striate.errors import ModelError
 from striate.models.tcn import tcn
@@ -162,7 +163,14 @@ def test_a_tcn_whose_weights_are_normed_is_exact() -> None:
     way = hearing(model, (1, LENGTH))
     assert (way.mode, way.hop) == ("exact", 1)
     assert torch.allclose(heard(way, [x]), by_hand(model, x, 1), rtol=1e-5, atol=1e-5)
-    assert torch.nn.utils.parametrize.is_parametrized(model.blocks[0].body.conv1)
+
+
+def test_strides_of_normed_weights_slide_too() -> None:
+    normed = weight_norm(nn.Conv1d(1, 4, 8, stride=8))
+    model = lively(nn.Sequential(normed, nn.Flatten(), nn.Linear(4 * 12, 3)))
+    way, x = hearing(model, (1, LENGTH)), noise(150)
+    assert (way.mode, way.hop) == ("exact", 8)
+    assert torch.allclose(heard(way, [x]), by_hand(model, x, 8), rtol=1e-5, atol=1e-5)
 
 
 def test_what_cannot_be_followed_is_heard_by_windows_and_says_why() -> None:

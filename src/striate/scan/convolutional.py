@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.utils import parametrize
 
 from striate.ops import sequence
 from striate.scan.sliding import (
@@ -58,7 +57,7 @@ def fully_convolutional(model: nn.Module, x: Tensor) -> nn.Module:
     """
     try:
         tracer = _Tracer()
-        graph = tracer.trace(_plain_weights(copy.deepcopy(model).eval()))
+        graph = tracer.trace(copy.deepcopy(model).eval())
         form = fx.GraphModule(tracer.root, graph)
         with torch.inference_mode():
             _Sizes(form).run(torch.cat([x[:1]] * 2))
@@ -99,15 +98,6 @@ def total_strides(form: nn.Module, x: Tensor) -> tuple[int, ...]:
     if any(n < 1 or more % n for n in grown):
         raise refusal("its map of answers does not grow evenly with the picture")
     return tuple(more // n for n in grown)
-
-
-def _plain_weights(model: nn.Module) -> nn.Module:
-    """Let weights that are computed (weight norm) be what they are: layers of such cannot be copied."""
-    for module in model.modules():
-        if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(module, name)
-    return model
 
 
 class _Tracer(fx.Tracer):

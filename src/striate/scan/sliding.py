@@ -120,10 +120,12 @@ def at_every_place(module: Sliding, given: torch.Size) -> nn.Module:
     """Give a layer whose kernel covers its whole map stride 1: in training its stride never counted."""
     once = (1,) * (len(given) - 2)
     stride = module.stride if isinstance(module.stride, tuple) else (module.stride,) * len(once)
-    shadow: Any = copy.copy(module)
+    if stride == once:
+        return module
+    shadow: Any = copy.deepcopy(module)  # a shallow copy is refused where weight norm computes the weights
     shadow.stride = once
     made = copy.deepcopy(shadow).to("meta")(torch.empty(given, device="meta"))
-    if isinstance(made, tuple) or stride == once:
+    if isinstance(made, tuple):
         return module
     shadow.stride = tuple(1 if n == 1 else step for n, step in zip(made.shape[2:], stride, strict=True))
     return shadow  # type: ignore[no-any-return]
