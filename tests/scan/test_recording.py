@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from striate.errors import ModelError
+from striate.models.recurrent import gru
 from striate.models.tcn import tcn
 from striate.ops.sequence import last_step, lengths, masked, max_over_time, mean_over_time
 from striate.scan import fully_convolutional
@@ -163,6 +164,14 @@ def test_a_tcn_whose_weights_are_normed_is_exact() -> None:
     way = hearing(model, (1, LENGTH))
     assert (way.mode, way.hop) == ("exact", 1)
     assert torch.allclose(heard(way, [x]), by_hand(model, x, 1), rtol=1e-5, atol=1e-5)
+
+
+def test_a_recurrent_network_is_heard_by_windows_at_once() -> None:
+    model, x = lively(gru(classes=3, channels=1, widths=(4,))), noise(150)
+    way = hearing(model, (1, LENGTH))  # its form's stride would be measured on 430,000 steps, for minutes
+    assert (way.mode, way.hop) == ("windows", LENGTH // 20)
+    assert "recurrent" in way.reason
+    assert torch.allclose(heard(way, [x]), by_hand(model, x, 5), rtol=1e-5, atol=1e-5)
 
 
 def test_strides_of_normed_weights_slide_too() -> None:

@@ -123,6 +123,8 @@ class _Sizes(fx.Interpreter):
 def _rewrite(form: fx.GraphModule, node: fx.Node, axes: int) -> None:
     """Put what slides in place of one step, where that step needs a fixed size. axes: of the input."""
     module = form.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if isinstance(module, nn.RNNBase):
+        raise refusal(f"{node.target} is recurrent: it would remember what came before a window")
     name = type(module).__name__ if module is not None else _name(node)
     source = node.args[0] if node.args else node.kwargs.get("input")
     if not isinstance(source, fx.Node) or not source.meta["tensor"] or not node.meta["tensor"]:
