@@ -174,6 +174,8 @@ def test_a_folder_of_tones_is_learnt_through_the_front_door(tmp_path: Path) -> N
 def test_what_does_not_fit_is_told() -> None:
     with pytest.raises(ModelError, match=r"tdnn needs 1960 samples at 8,000 Hz. Received: 1959"):
         build("tdnn", channels=1, length=1959, rate=8000)
+    with pytest.raises(ModelError, match="nothing to tell apart at 100 Hz"):
+        tdnn(length=1000, rate=100)
     with pytest.raises(ModelError, match="one channel of sound"):
         build("tdnn", channels=2, length=8000, rate=8000)
     with pytest.raises(ModelError, match="7 frames"):

@@ -5,7 +5,7 @@ see 5 of these, and each class adds up its evidence over time (515 weights for B
 tdnn is for spoken words: raw sound in, log-mel inside, four convolutions over time, the mean over the sound's
 own frames. It pads nowhere, so that it can be slid over a recording, and zeros after a sound's end move no
 answer.
-Input: tdnn (N, 1, L) sound of any rate; tdnn_1989 (N, 16, 15).
+Input: tdnn (N, 1, L) sound of 150 Hz and more; tdnn_1989 (N, 16, 15).
 Source: Waibel, Hanazawa, Hinton, Shikano and Lang 1989, Phoneme recognition using time-delay neural networks,
 section II and figure 2. Of tdnn, widths, strides, dilation, norm and ReLU are ours.
 """
@@ -68,11 +68,14 @@ def tdnn(classes: int = 10, channels: int = 1, length: int = 8000, rate: int = 8
     """Build the network for spoken words: (N, 1, L) -> (N, classes).
 
     length: samples that it is to be given; rate: samples a second.
-    Raises ModelError for more than one channel, and where length is less than the 0.245 s that a unit sees.
+    Raises ModelError for more than one channel, a rate near 100 Hz, and where length is less than the 0.245 s
+    that a unit sees.
 
     >>> sum(p.numel() for p in tdnn().parameters())
     48330
     """
+    if not most_mels(round(rate * 0.025), rate):
+        raise ModelError(f"tdnn has nothing to tell apart at {rate:,} Hz.", "--model tcn takes any rate.")
     if channels != 1:
         raise ModelError(
             f"tdnn hears one channel of sound. Received: {channels}.", "Take tcn or dna for series."

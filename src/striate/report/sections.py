@@ -75,7 +75,9 @@ def data(story: Story, _sprite: Sprite) -> str:
         what + (", pixels" if what in {"width", "height"} else ""): f"{low:,} to {high:,}, median {middle:,}"
         for what, (low, middle, high) in (check.get("sizes") or {}).items()
     }
-    about = sizes | {"kinds of file": check.get("modes")} | (story.run.get("data") or {})
+    data = dict(story.run.get("data") or {})
+    parts = {data.pop("noun", "pictures"): data.pop("pictures", None)}
+    about = sizes | {"kinds of file": check.get("modes")} | data | parts
     return (
         (f'<ul class="warn">{warnings}</ul>' if warnings else "")
         + clean
