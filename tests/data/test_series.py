@@ -239,4 +239,4 @@ def test_a_sparse_matrix_of_matlab_is_read(tmp_path: Path) -> None:
 
     savemat(tmp_path / "d.mat", {"traindata": csr_matrix(np.eye(4))})
     source = open_source(str(tmp_path / "d.mat"), task="next-step")
-    np.testing.assert_array_equal(np.array([source.read(i)[:, 0] for i in range(4)]), np.eye(4))
+    np.testing.assert_array_equal(np.array([np.asarray(source.read(i))[:, 0] for i in range(4)]), np.eye(4))

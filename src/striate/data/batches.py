@@ -40,7 +40,8 @@ class Batch:
 
     inputs: (N, C, H, H) float32, normalised, channels last in memory, or sequences (N, C, L).
     targets: (N,) class (int64) or number (float32).   partners, share: (N,) the other picture's target, and
-    the weight of ``targets`` (that of ``partners`` is 1 - share); None where nothing is mixed.   index: (N,) rows of the pixels.
+    the weight of ``targets`` (that of ``partners`` is 1 - share); None where nothing is mixed.
+    index: (N,) rows of the pixels.
     """
 
     inputs: Tensor
@@ -59,8 +60,9 @@ class Batches:
     """All batches of a training.
 
     pixels: (M, H, H, C) uint8, uint16 or float32, or sequences (M, L, C'), memory-mapped or not.
-    targets: (M,) class or number.   rows: the pixels' rows to train on.   weights: one a row of ``rows``: how often it is drawn, with
-    replacement; without them every row comes once an epoch.   steps: batches an epoch, at least 1; an
+    targets: (M,) class or number.   rows: the pixels' rows to train on.
+    weights: one a row of ``rows``: how often it is drawn, with replacement; without them every row comes once
+    an epoch.   steps: batches an epoch, at least 1; an
     incomplete last batch is left out unless it is the only one.
     resident: keep all pixels on the device, so that a batch is gathered there; None where there is room.
     """
