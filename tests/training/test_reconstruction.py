@@ -91,3 +91,30 @@ def test_an_impossible_damage_is_refused_in_two_lines(asked: str) -> None:
     with pytest.raises(RecipeError, match="cannot read") as caught:
         damage(asked)
     assert "noise=0.5" in caught.value.hint
+
+
+@pytest.mark.parametrize("cross_entropy", [False, True])
+def test_padding_of_a_sequence_is_neither_learnt_nor_scored(cross_entropy: bool) -> None:
+    task = Reconstruction((0.2,), (0.5,), cross_entropy=cross_entropy)
+    torch.manual_seed(0)
+    inputs, outputs = torch.randn(3, 1, 5), torch.randn(3, 1, 5)
+    zeros = torch.zeros(3, 1, 4)
+    longer, said = torch.cat([inputs, zeros], 2), torch.cat([outputs, zeros + 7], 2).requires_grad_()
+    found = {}
+    for name, x, y in (("bare", inputs, outputs), ("padded", longer, said)):
+        shown, clean = task.posed(x, x)
+        assert torch.equal(shown, x)
+        found[name] = task.losses(y, clean), task.hits(y, clean)
+    torch.testing.assert_close(found["bare"], found["padded"])
+    found["padded"][0].sum().backward()
+    assert said.grad is not None
+    assert said.grad[..., :5].abs().min() > 0
+    assert not said.grad[..., 5:].any()
+
+
+def test_padding_is_not_damaged() -> None:
+    task = Reconstruction((0.2,), (0.5,), noise=1.0, mask=0.5)
+    inputs = torch.cat([torch.ones(4, 1, 6), torch.zeros(4, 1, 3)], 2)
+    damaged = task.damaged(inputs)
+    assert not torch.equal(damaged[..., :6], inputs[..., :6])
+    assert not damaged[..., 6:].any()

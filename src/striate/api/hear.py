@@ -111,6 +111,11 @@ def thresholds(
         unit = run.classes.index(name)
         others = [_trimmed(clips.pixels[row, :, 0]) for row in order if clips.targets[row] != unit]
         samples = np.concatenate([np.zeros(0, clips.pixels.dtype), *others])[:most]
+        if len(samples) < preprocess.length:
+            raise DataError(
+                f"The validation recordings of {run.path} without {name} are shorter than one window.",
+                "Give --threshold instead of --alarms, or train with more validation recordings.",
+            )
         minutes = len(samples) / preprocess.rate / 60
         chosen[name] = threshold_for(false_peaks(way, normalised(samples, preprocess), unit), minutes, rate)
         if rate * minutes < 1:

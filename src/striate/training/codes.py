@@ -47,7 +47,7 @@ class Components:
 
     def codes(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Give the place of each sample along the axes: (N, ...) -> (N, K)."""
-        return np.asarray((values.reshape(len(values), -1) - self.mean) @ self.axes.T)
+        return np.asarray(_centred(values.reshape(len(values), -1), self.mean) @ self.axes.T)
 
     def rebuilt(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Say each sample again from its K numbers: (N, ...) -> (N, ...)."""
@@ -62,23 +62,33 @@ class Components:
 def components(values: NDArray[Any], count: int) -> Components:
     """Find the principal components of values (N, ...), N >= 1; fewer than ``count`` where N or D is less.
 
-    No linear code of so many numbers has a smaller squared error on these samples (Pearson 1901).
+    No linear code of so many numbers has a smaller squared error on these samples (Pearson 1901). A value that
+    is NaN, the padding of a sequence, counts as the mean of the others.
 
     >>> components(np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]]), 1).rebuilt(np.array([[3.0, 6.0]])).round(4)
     array([[3., 6.]], dtype=float32)
     """
     flat = values.reshape(len(values), -1)
-    mean = flat.mean(0, dtype=np.float64)
+    known = ~np.isnan(flat)
+    mean = np.where(known, flat, 0).sum(0, dtype=np.float64) / np.maximum(known.sum(0), 1)
     count = min(count, *flat.shape)
-    axes = _by_samples(flat - mean, count) if len(flat) < flat.shape[1] else _by_values(flat, mean, count)
+    axes = (
+        _by_samples(_centred(flat, mean), count)
+        if len(flat) < flat.shape[1]
+        else _by_values(flat, mean, count)
+    )
     return Components(mean, np.ascontiguousarray(axes))
+
+
+def _centred(flat: NDArray[Any], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.nan_to_num(flat - mean))
 
 
 def _by_values(flat: NDArray[Any], mean: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Take the widest axes of the matrix between values, (D, D), summed up in pieces."""
     products = np.zeros((flat.shape[1], flat.shape[1]))
     for start in range(0, len(flat), CHUNK):
-        centred = flat[start : start + CHUNK] - mean
+        centred = _centred(flat[start : start + CHUNK], mean)
         products += centred.T @ centred
     return _widest(products, count)[1].T
 

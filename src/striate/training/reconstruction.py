@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from striate.errors import RecipeError
+from striate.ops.sequence import lengths, masked, true_steps
 from striate.training.metrics import Rebuilt, rebuilt
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Reconstruction:
         return shape
 
     def posed(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        return self.damaged(inputs), inputs
+        """Give what is shown, and the clean inputs: NaN in the padding of sequences, which nobody has to say."""
+        return self.damaged(inputs), _without_padding(inputs, inputs)
 
     def damaged(self, inputs: Tensor) -> Tensor:
         """Damage normalised inputs, with draws of torch's own generator."""
@@ -56,6 +58,8 @@ class Reconstruction:
             shown = shown + torch.randn_like(shown) * (self.noise / std)
         if self.mask:
             shown = torch.where(torch.rand_like(shown) < self.mask, -mean / std, shown)
+        if shown is not inputs and inputs.dim() == 3:
+            shown = masked(shown, lengths(inputs))
         return shown
 
     def values(self, inputs: Tensor) -> Tensor:
@@ -69,19 +73,22 @@ class Reconstruction:
         found = []
         for start in range(0, len(rows), 256):
             raw = torch.from_numpy(np.asarray(pixels[rows[start : start + 256]]))
-            found.append(self.values(preprocess.tensor(raw.movedim(-1, 1))).numpy())
+            inputs = preprocess.tensor(raw.movedim(-1, 1))
+            found.append(_without_padding(self.values(inputs), inputs).numpy())
         return np.concatenate(found)
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        known, wanted = _known(targets)
         if self.cross_entropy:
-            values = self.values(targets).clamp(0, 1)
+            values = self.values(wanted).clamp(0, 1)
             each = F.binary_cross_entropy_with_logits(outputs, values, reduction="none")
         else:
-            each = (outputs - targets).square()
-        return each.flatten(1).mean(1)
+            each = (outputs - wanted).square()
+        return (each * known).flatten(1).sum(1) / known.flatten(1).sum(1)
 
     def hits(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (self._said(outputs) - self.values(targets)).square().flatten(1).sum(1)
+        known, wanted = _known(targets)
+        return ((self._said(outputs) - self.values(wanted)).square() * known).flatten(1).sum(1)
 
     def answers(self, outputs: Tensor) -> Tensor:
         return self._said(outputs.float()).cpu()
@@ -91,10 +98,13 @@ class Reconstruction:
 
     def loss(self, scores: Scores, answers: NDArray[Any], truths: NDArray[Any]) -> float:
         said, true = torch.from_numpy(answers), torch.from_numpy(truths)
+        known, true = _known(true)
         if self.cross_entropy:
-            return float(F.binary_cross_entropy(said.clamp(0, 1), true.clamp(0, 1)))
-        _, std = self._scale(said)
-        return float(((said - true) / std).square().mean())
+            each = F.binary_cross_entropy(said.clamp(0, 1), true.clamp(0, 1), reduction="none")
+        else:
+            _, std = self._scale(said)
+            each = ((said - true) / std).square()
+        return float(((each * known).flatten(1).sum(1) / known.flatten(1).sum(1)).mean())
 
     def _said(self, outputs: Tensor) -> Tensor:
         return outputs.sigmoid() if self.cross_entropy else self.values(outputs)
@@ -103,6 +113,18 @@ class Reconstruction:
         shape = (-1, *(1,) * (like.dim() - 2))
         mean, std = (torch.tensor(v, device=like.device).view(shape) for v in (self.mean, self.std))
         return mean, std
+
+
+def _without_padding(values: Tensor, inputs: Tensor) -> Tensor:
+    """Put NaN where a sequence of the inputs has ended; values of pictures stay."""
+    if inputs.dim() != 3:
+        return values
+    return values.masked_fill(~true_steps(lengths(inputs), inputs.shape[2]), torch.nan)
+
+
+def _known(targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Tell which values there are, and give them with zeros in place of the others."""
+    return ~targets.isnan(), targets.nan_to_num()
 
 
 def damage(text: str) -> dict[str, float]:
