@@ -106,7 +106,7 @@ def test_padding_of_a_sequence_is_neither_learnt_nor_scored(cross_entropy: bool)
         assert torch.equal(shown, x)
         found[name] = task.losses(y, clean), task.hits(y, clean)
     torch.testing.assert_close(found["bare"], found["padded"])
-    found["padded"][0].sum().backward()
+    found["padded"][0].sum().backward()  # type: ignore[no-untyped-call]
     assert said.grad is not None
     assert said.grad[..., :5].abs().min() > 0
     assert not said.grad[..., 5:].any()

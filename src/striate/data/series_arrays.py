@@ -159,7 +159,10 @@ def _targets(name: str, task: str, part: dict[str, Any], count: int) -> list[str
             "Add labels, or train without: --task next-step or --task reconstruction.",
         )
     values, where = part["labels"]
-    values = np.asarray(values)
+    try:
+        values = np.asarray(values)
+    except ValueError as error:  # cells of unequal shapes
+        raise DataError(f"{where} holds labels of unequal shapes.", "Give one label a sequence.") from error
     if values.ndim == 2 and 1 in values.shape:
         values = values.ravel()  # MATLAB knows no vectors
     found = arrays.numbers(values, where) if task == "regression" else arrays.labels(values, where)

@@ -62,8 +62,8 @@ class Components:
 def components(values: NDArray[Any], count: int) -> Components:
     """Find the principal components of values (N, ...), N >= 1; fewer than ``count`` where N or D is less.
 
-    No linear code of so many numbers has a smaller squared error on these samples (Pearson 1901). A value that
-    is NaN, the padding of a sequence, counts as the mean of the others.
+    No linear code of so many numbers has a smaller squared error on these samples (Pearson 1901). A value
+    that is NaN, the padding of a sequence, counts as the mean of the others.
 
     >>> components(np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]]), 1).rebuilt(np.array([[3.0, 6.0]])).round(4)
     array([[3., 6.]], dtype=float32)
@@ -72,11 +72,8 @@ def components(values: NDArray[Any], count: int) -> Components:
     known = ~np.isnan(flat)
     mean = np.where(known, flat, 0).sum(0, dtype=np.float64) / np.maximum(known.sum(0), 1)
     count = min(count, *flat.shape)
-    axes = (
-        _by_samples(_centred(flat, mean), count)
-        if len(flat) < flat.shape[1]
-        else _by_values(flat, mean, count)
-    )
+    few = len(flat) < flat.shape[1]
+    axes = _by_samples(_centred(flat, mean), count) if few else _by_values(flat, mean, count)
     return Components(mean, np.ascontiguousarray(axes))
 
 

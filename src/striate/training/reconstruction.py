@@ -47,7 +47,7 @@ class Reconstruction:
         return shape
 
     def posed(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Give what is shown, and the clean inputs: NaN in the padding of sequences, which nobody has to say."""
+        """Give what is shown, and the clean inputs: NaN in a sequence's padding, which nobody has to say."""
         return self.damaged(inputs), _without_padding(inputs, inputs)
 
     def damaged(self, inputs: Tensor) -> Tensor:
