@@ -56,7 +56,7 @@ NEXT = ["--task", "next-step", "--model", "tcn-2-2-8"]
 REFUSED: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
     "letters longer than any memory": (words, ["--length", "1e12"], "GiB of memory, and"),
     "series longer than any memory": (series, ["--length", "1e12", "--model", "gru-8"], "GiB of memory, and"),
-    "a length below the network's": (words, ["--length", "1", "--model", "dna"], "needs at least 12 steps"),
+    "a length below the network's": (words, ["--length", "1", "--model", "dna"], "dna needs 26 steps"),
     "no length": (words, ["--length", "0"], "--length"),
     "a rate for letters": (words, ["--rate", "8000"], "--rate 8000: that is for sounds"),
     "a rate for series": (series, ["--rate", "8000"], "--rate 8000: that is for sounds"),

@@ -153,7 +153,8 @@ def test_every_sum_of_every_network_of_ours_holds(name: str) -> None:
         told = found.explain(row.name)
         sums = SUM.findall(told)
         assert all(map(holds, sums)), told
-        assert len(sums) >= (7 if row.window and row.window.learned else 0)
+        if row.window and row.window.learned:  # one axis has a sum less, a transposed one no "if dense"
+            assert len(sums) >= (4 if "Transpose" in row.kind else 5 + min(2, len(row.output) - 1))
 
 
 @given(

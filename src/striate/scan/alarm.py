@@ -38,7 +38,7 @@ def log_odds(answers: Tensor) -> Tensor:
 
     Probabilities of sure answers are all 1 within rounding; their odds still tell the surest.
 
-    >>> log_odds(torch.tensor([[2.0], [0.0]])).tolist()
+    >>> log_odds(torch.tensor([[2.0], [0.0]])).round(decimals=6).tolist()
     [[2.0], [-2.0]]
     """
     logarithm = answers.double().log_softmax(0)
