@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from striate.data.preprocess import Preprocess
+from striate.data.sequence import Sequences
 from striate.errors import RecipeError
 from striate.runs.recipe import Recipe
 from striate.training.reconstruction import Reconstruction, damage
@@ -118,3 +119,12 @@ def test_padding_is_not_damaged() -> None:
     damaged = task.damaged(inputs)
     assert not torch.equal(damaged[..., :6], inputs[..., :6])
     assert not damaged[..., 6:].any()
+
+
+def test_cross_entropy_is_refused_where_values_are_not_from_0_to_1() -> None:
+    recipe = Recipe().replace(task="reconstruction", loss="cross-entropy")
+    sound = Sequences(modality="sound", channels=1, length=8, rate=8000, dtype="int16")
+    with pytest.raises(RecipeError, match="values from 0 to 1"):
+        unlabelled(recipe, sound)
+    rolls = Sequences(modality="series", channels=3, length=8, binary=True, mean=(0.0,) * 3, std=(1.0,) * 3)
+    assert unlabelled(recipe, rolls).metric == "squared_error"

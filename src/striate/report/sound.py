@@ -88,8 +88,8 @@ def _recording(found: Heard, listed: Found) -> str:
     length = found.seconds / count
     rows = "".join(_row(found, shown, listed, i * length, (i + 1) * length) for i in range(count))
     told = (
-        "<p>From top to bottom: the wave, its spectrogram (low tones below, loud is dark) and the scores, as "
-        f"log-odds: the thin line is 50 %, the dashed one the threshold. {keys}</p>"
+        "<p>From top to bottom: the wave, its spectrogram (low tones below, loud stands out) and the scores, "
+        f"as log-odds: the thin line is 50 %, the dashed one the threshold. {keys}</p>"
     )
     if not listed:
         return told + rows

@@ -213,6 +213,12 @@ def unlabelled(recipe: Recipe, preprocess: Prepared) -> Task:
         mean, std = (0.0,) * preprocess.channels, (1.0,) * preprocess.channels
     else:
         mean, std = preprocess.mean, preprocess.std
+    shares = not isinstance(preprocess, Sequences) or preprocess.modality == "symbols" or preprocess.binary
+    if recipe.loss == "cross-entropy" and not shares:
+        raise RecipeError(
+            "--loss cross-entropy is for values from 0 to 1, and these are not.",
+            "Leave --loss away; it is then squared.",
+        )
     damages = damage(recipe.corrupt)
     return Reconstruction(
         mean,
