@@ -99,14 +99,18 @@ def parse(text: str, *, flips: bool, photos: bool, grey: bool = False) -> Augmen
         if kind in WORDS and not equals:
             values[kind] = True
         elif kind in RANGES:
-            values[kind] = _strength(kind, value, text)
+            values[kind] = strength(kind, value, text, RANGES[kind])
         else:
             raise _unknown(kind, value, text)
     return Augment(**values)  # type: ignore[arg-type]  # words have bools
 
 
-def _strength(kind: str, value: str, text: str) -> float:
-    low, high = RANGES[kind]
+def strength(kind: str, value: str, text: str, between: tuple[float, float]) -> float:
+    """Read the value of one kind. text: the whole list, for the message.
+
+    Raises RecipeError for what is no number from the lowest to the highest, ``between``.
+    """
+    low, high = between
     try:
         number = float(value)
     except ValueError:

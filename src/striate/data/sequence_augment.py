@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from striate.data import draws
+from striate.data.augment import strength
 from striate.data.sources import NOUNS
 from striate.errors import RecipeError, did_you_mean
 
@@ -115,22 +116,8 @@ def parse(text: str, modality: str) -> SequenceAugment:
             raise RecipeError(
                 f"--augment: {kind} is named twice. Received: {text!r}.", "Name each kind once."
             )
-        values[kind] = _strength(kind, value, text) if kind in RANGES else _alone(kind, value)
+        values[kind] = strength(kind, value, text, RANGES[kind]) if kind in RANGES else _alone(kind, value)
     return SequenceAugment(**values)  # type: ignore[arg-type]  # place has a bool
-
-
-def _strength(kind: str, value: str, text: str) -> float:
-    low, high = RANGES[kind]
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
-    if not low <= number <= high:  # NaN too
-        raise RecipeError(
-            f"--augment: {kind} must be a number from {low:g} to {high:g}. Received: {text!r}.",
-            f"For example {kind}={high / 5:g}; 0 is off.",
-        )
-    return number
 
 
 def _alone(kind: str, value: str) -> bool:

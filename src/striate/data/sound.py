@@ -133,17 +133,24 @@ def _rounded(samples: NDArray[Any]) -> NDArray[np.int16]:
     return rounded
 
 
+def _parsed(data: bytes) -> tuple[Wav, memoryview] | None:
+    """Give a WAV file's header and the bytes of its samples; None for what another reader has to read."""
+    if not wav.holds(data):
+        return None
+    try:
+        return wav.parse(data)
+    except wav.OtherCodec:
+        return None
+
+
 def _described(data: bytes) -> tuple[Wav, str, str]:
     """Give header, dtype and depth in words."""
-    if wav.holds(data):
-        try:
-            found, raw = wav.parse(data)
-        except wav.OtherCodec:
-            pass
-        else:
-            if found.floating:
-                _check_numbers(found.samples(raw))
-            return found, found.dtype, f"{found.bits} bits" + (" float" if found.floating else "")
+    parsed = _parsed(data)
+    if parsed is not None:
+        found, raw = parsed
+        if found.floating:
+            _check_numbers(found.samples(raw))
+        return found, found.dtype, f"{found.bits} bits" + (" float" if found.floating else "")
     with _opened_by_soundfile(data) as file:
         if not file.frames:
             raise Unreadable("holds no samples")
@@ -152,13 +159,10 @@ def _described(data: bytes) -> tuple[Wav, str, str]:
 
 
 def _samples(data: bytes) -> tuple[int, NDArray[Any]]:
-    if wav.holds(data):
-        try:
-            found, raw = wav.parse(data)
-        except wav.OtherCodec:
-            pass
-        else:
-            return found.rate, found.samples(raw)
+    parsed = _parsed(data)
+    if parsed is not None:
+        found, raw = parsed
+        return found.rate, found.samples(raw)
     with _opened_by_soundfile(data) as file:
         depth = "int16" if file.subtype in PCM_16 else "float32"
         samples: NDArray[Any] = file.read(dtype=depth, always_2d=True)

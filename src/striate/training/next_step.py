@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from striate.data.batches import plain
 from striate.errors import ModelError
 from striate.ops.sequence import lengths, true_steps
 from striate.training.metrics import Stepped, stepped
@@ -65,9 +66,7 @@ class NextStep:
         self, pixels: NDArray[Any], targets: NDArray[Any], rows: NDArray[Any], preprocess: Prepared
     ) -> NDArray[Any]:
         found = []
-        for start in range(0, len(rows), 256):
-            raw = torch.from_numpy(np.asarray(pixels[rows[start : start + 256]]))
-            inputs = preprocess.tensor(raw.movedim(-1, 1))
+        for inputs in plain(pixels, rows, preprocess, 256):
             wanted = self.posed(inputs, inputs)[1]
             found.append(F.pad(wanted, (0, inputs.shape[2] - wanted.shape[2]), value=torch.nan).numpy())
         return np.concatenate(found)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from striate.data.batches import plain
 from striate.errors import RecipeError
 from striate.ops.sequence import lengths, masked, true_steps
 from striate.training.metrics import Rebuilt, rebuilt
@@ -70,12 +71,8 @@ class Reconstruction:
     def truths(
         self, pixels: NDArray[Any], targets: NDArray[Any], rows: NDArray[Any], preprocess: Prepared
     ) -> NDArray[Any]:
-        found = []
-        for start in range(0, len(rows), 256):
-            raw = torch.from_numpy(np.asarray(pixels[rows[start : start + 256]]))
-            inputs = preprocess.tensor(raw.movedim(-1, 1))
-            found.append(_without_padding(self.values(inputs), inputs).numpy())
-        return np.concatenate(found)
+        batches = plain(pixels, rows, preprocess, 256)
+        return np.concatenate([_without_padding(self.values(x), x).numpy() for x in batches])
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         known, wanted = _known(targets)
